@@ -1,0 +1,1 @@
+"""What crosses stage borders: types and files, never models."""

@@ -1,0 +1,183 @@
+"""A cohort: manifest, links, targets and folds of one data set. It alone holds ids and paths."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import pandas as pd
+
+from radboost.data.folder import digest, new_folder, read_header, write_header, write_text
+from radboost.data.identity import keyed_hashes, read_key
+from radboost.data.task import Task
+from radboost.errors import FormatError, MismatchError, offenders
+
+__all__ = ["FORMAT", "TRAIN", "Cohort", "fold_hash"]
+
+FORMAT = 1
+TRAIN = "train"
+"""Name of the split that cross-validation runs over; every other split is held out."""
+
+MANIFEST = ["crop_id", "path", "frame", "group", "study", "series", "instance", "order", "laterality", "view"]
+LINKS = ["unit", "crop_id", "slot", "order"]
+TARGETS = ["unit", "group", "target", "label", "task_weight"]
+FOLDS = ["group", "fold", "split"]
+QUARANTINE = ["path", "kind", "reason"]
+METADATA = "metadata."
+"""Prefix of a task's metadata columns in the manifest."""
+
+
+def fold_hash(folds: pd.DataFrame, groups: list[str]) -> str:
+    """Hash an assignment of hashed groups to folds; equal hashes mean comparable out-of-fold predictions."""
+    rows = sorted(zip(groups, folds["fold"].astype(int), folds["split"].astype(str), strict=True))
+    return digest([list(r) for r in rows])
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """One data set, ready for `extract` and `fit-boost`.
+
+    Attributes
+    ----------
+    root
+        The data folder that the manifest's paths are relative to.
+    task
+        The task, or None for a folder of images without one.
+    manifest
+        One row a crop: `crop_id` (keyed hash), `path` (posix, relative), `frame` (-1: the middle one), `group`, `study`,
+        `series`, `instance`, `order`, `laterality`, `view`, and the task's columns as ``metadata.<name>``.
+    links
+        Which crops a unit sees: `unit`, `crop_id`, `slot`, `order`. Many to many.
+    targets
+        One row a unit and target: `unit`, `group`, `target`, `label` (class number, -1 unlabelled), `task_weight`.
+    folds
+        One row a group: `group`, `fold` (0..k-1, -1 outside cross-validation), `split` ("train" or a held-out name).
+    key
+        32 secret bytes behind every hashed name.
+    quarantine
+        Files that could not be used: `path`, `kind`, `reason`.
+    folder
+        Where it was loaded from; None before it is saved.
+    """
+
+    root: Path
+    task: Task | None
+    manifest: pd.DataFrame
+    links: pd.DataFrame
+    targets: pd.DataFrame
+    folds: pd.DataFrame
+    key: bytes = field(repr=False)
+    quarantine: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=QUARANTINE))
+    folder: Path | None = None
+
+    def __post_init__(self) -> None:
+        for name, table, columns in (
+            ("manifest", self.manifest, MANIFEST),
+            ("links", self.links, LINKS),
+            ("targets", self.targets, TARGETS),
+            ("folds", self.folds, FOLDS),
+        ):
+            missing = [c for c in columns if c not in table.columns]
+            if missing:
+                raise FormatError(f"the cohort's {name} lacks columns", where=self.folder, got=offenders(missing))
+        if self.manifest["crop_id"].duplicated().any():
+            raise FormatError("the cohort's manifest names a crop twice", where=self.folder)
+        split = self.folds["group"].duplicated()
+        if split.any():
+            got = f"{int(split.sum())} groups"
+            raise FormatError("a group stands in two folds", where=self.folder, got=got, do="Index the cohort anew")
+
+    @cached_property
+    def units(self) -> pd.DataFrame:
+        """One row a unit, sorted by unit: `unit`, `group`, `unit_id`, `group_id` (both hashed), `fold`, `split`.
+
+        Holds every unit that is linked to a crop or has a target row, so a unit whose images are all in quarantine is
+        still predicted.
+        """
+        linked = self.links[~self.links["slot"].str.contains("/", regex=False)]
+        linked = linked.merge(self.manifest[["crop_id", "group"]], on="crop_id")[["unit", "group"]]
+        units = pd.concat([self.targets[["unit", "group"]], linked]).drop_duplicates()
+        straddling = units["unit"][units["unit"].duplicated()]
+        if len(straddling):
+            raise FormatError("a unit belongs to two groups", where=self.folder, got=f"{len(straddling)} units")
+        units = units.merge(self.folds, on="group", how="left").sort_values("unit", ignore_index=True)
+        units["fold"] = units["fold"].fillna(-1).astype(int)
+        units["split"] = units["split"].fillna(TRAIN).astype(str)
+        units.insert(2, "unit_id", keyed_hashes(self.key, "unit", units["unit"]))
+        units.insert(3, "group_id", keyed_hashes(self.key, "group", units["group"]))
+        return units
+
+    @cached_property
+    def fold_hash(self) -> str:
+        """Hash of the fold assignment, over hashed groups."""
+        return fold_hash(self.folds, keyed_hashes(self.key, "group", self.folds["group"]))
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of which crops there are, in order; a store names the cohort it was made from by this."""
+        return digest(self.manifest["crop_id"].tolist())
+
+    @property
+    def labelled(self) -> bool:
+        """Whether any unit has a label."""
+        return bool((self.targets["label"] >= 0).any())
+
+    def need_task(self) -> Task:
+        """Give the task; raises MismatchError where the cohort was indexed without one."""
+        if self.task is None:
+            do = "Index the data with --task NAME or --task FILE.toml to learn from labels"
+            raise MismatchError("was indexed without a task, so it has no labels", where=self.folder, do=do)
+        return self.task
+
+    def save(self, out: Path, *, overwrite: bool = False) -> Cohort:
+        """Write the cohort as a folder and return it as loaded from there.
+
+        Raises
+        ------
+        ExistsError
+            `out` exists and `overwrite` is off.
+        """
+        with new_folder(out, overwrite=overwrite) as folder:
+            for name in ("manifest", "links", "targets", "folds"):
+                getattr(self, name).to_parquet(folder / f"{name}.parquet", index=False)
+            (folder / "quarantine").mkdir()
+            self.quarantine.to_csv(folder / "quarantine" / "index.csv", index=False)
+            write_text(folder / "key", self.key.hex() + "\n")
+            (folder / "key").chmod(0o600)
+            content = {
+                "root": str(self.root.resolve()),
+                "task": None if self.task is None else self.task.as_dict(),
+                "crops": len(self.manifest),
+                "units": len(self.units),
+                "fingerprint": self.fingerprint,
+                "fold_hash": self.fold_hash,
+            }
+            write_header(folder, "cohort", FORMAT, content)
+        return Cohort.load(out)
+
+    @classmethod
+    def load(cls, folder: Path) -> Cohort:
+        """Read a cohort folder.
+
+        Raises
+        ------
+        UserError
+            It is no cohort.
+        FormatError
+            A file in it is missing or damaged.
+        """
+        header = read_header(folder, "cohort", FORMAT)
+        try:
+            tables = {n: pd.read_parquet(folder / f"{n}.parquet") for n in ("manifest", "links", "targets", "folds")}
+            quarantine = pd.read_csv(folder / "quarantine" / "index.csv", dtype=str, keep_default_na=False)
+        except (OSError, ValueError) as error:
+            raise FormatError("is damaged", where=folder, got=str(error), do="Index the data anew") from error
+        return cls(
+            root=Path(header["root"]),
+            task=None if header["task"] is None else Task.from_dict(header["task"]),
+            key=read_key(folder / "key"),
+            quarantine=quarantine,
+            folder=folder,
+            **tables,
+        )

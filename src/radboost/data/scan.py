@@ -1,0 +1,80 @@
+"""Read the headers of many files in the supervised pool; what cannot be read is set aside with its reason."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import pandas as pd
+
+from radboost.data.cohort import QUARANTINE
+from radboost.data.dicom.header import Header, NotAnImage, classify, read_header
+from radboost.data.pool import Done, Failed, Limits, Pool
+from radboost.data.progress import Progress
+
+__all__ = ["Scan", "scan"]
+
+
+@dataclass
+class Scan:
+    """What a scan found.
+
+    Attributes
+    ----------
+    headers
+        Header by path, in the order asked for; None for PNG, JPEG, TIFF and PGM.
+    bad
+        Triples (path, kind, reason) of files to set aside.
+    skipped
+        Kind of each file that is no image, by path.
+    """
+
+    headers: dict[str, Header | None] = field(default_factory=dict)
+    bad: list[tuple[str, str, str]] = field(default_factory=list)
+    skipped: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def quarantine(self) -> pd.DataFrame:
+        """The files set aside as a table."""
+        return pd.DataFrame(self.bad, columns=QUARANTINE)
+
+
+@dataclass(frozen=True)
+class _Look:
+    """What one look at a file tells: a header, a plain picture, or a kind of file to skip."""
+
+    kind: str
+    header: Header | None = None
+
+
+def look(path: str, root: str) -> _Look:
+    """Look at one file in a worker."""
+    full = Path(root) / path
+    kind = classify(full)
+    if kind == "other":
+        return _Look(f"{full.suffix or 'no'} ending")
+    if kind == "raster":
+        return _Look("image")
+    try:
+        return _Look("image", read_header(full))
+    except NotAnImage as error:
+        return _Look(error.what)
+
+
+def scan(root: Path, paths: Sequence[str], workers: int | None, limits: Limits, progress: Progress) -> Scan:
+    """Read the header of every path below `root`; at most a few files are in flight at any time."""
+    found = Scan()
+    progress.start("reading headers", len(paths))
+    with Pool(workers, limits) as pool:
+        for outcome in pool.map(partial(look, root=str(root)), paths):
+            if isinstance(outcome, Failed):
+                found.bad.append((outcome.job, outcome.kind, outcome.reason))
+            elif isinstance(outcome, Done):
+                if outcome.value.kind == "image":
+                    found.headers[outcome.job] = outcome.value.header
+                else:
+                    found.skipped[outcome.job] = outcome.value.kind
+            progress.advance()
+    return found

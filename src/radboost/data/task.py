@@ -1,0 +1,254 @@
+"""A task: the frozen value that says all that differs between data sets.
+
+Stages never ask which data set they work on; they read these fields, as `cohort.json` carries them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from string import Formatter
+from typing import Any
+
+from radboost.errors import TaskError, offenders
+
+__all__ = ["METRICS", "OPPOSITE", "Images", "Metadata", "Slots", "Submission", "Target", "Task"]
+
+METRICS = ("log_loss", "auc", "pf1")
+"""What a task may name as its own metric; loss and AUC are always reported beside it."""
+
+OPPOSITE = "/opposite"
+"""Ending of a slot that holds the same view of the other side: ``CC/opposite``."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """One label of a unit.
+
+    Attributes
+    ----------
+    name
+        Name in predictions and submission.
+    column
+        Column of the table that holds it.
+    classes
+        Its values as text, in order; two classes ("0", "1") make a binary target.
+    weights
+        Task weight of a unit by its class, one a class; empty for 1 everywhere.
+    """
+
+    name: str
+    column: str
+    classes: tuple[str, ...] = ("0", "1")
+    weights: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        if len(self.classes) < 2 or len(set(self.classes)) != len(self.classes):
+            raise TaskError(f"target {self.name!r} needs two or more distinct classes", got=list(self.classes))
+        if self.weights and (len(self.weights) != len(self.classes) or min(self.weights) < 0):
+            raise TaskError(
+                f"target {self.name!r} needs one weight of at least 0 for each class",
+                got=list(self.weights),
+                do=f"Its classes are {', '.join(self.classes)}",
+            )
+
+    @property
+    def binary(self) -> bool:
+        """Whether predictions hold one row, the probability of the second class."""
+        return len(self.classes) == 2
+
+    @property
+    def predicted(self) -> tuple[int, ...]:
+        """Class numbers that predictions hold: (1,) for a binary target, else all."""
+        return (1,) if self.binary else tuple(range(len(self.classes)))
+
+
+@dataclass(frozen=True)
+class Images:
+    """Where the pixels are and how they are cut.
+
+    Attributes
+    ----------
+    paths
+        Templates relative to the data folder, tried in order; `{column}` stands for a table column and
+        `{split}` for the table's own name without its ending (``train``, ``test``).
+    crop
+        Default of `extract --crop`: breast, body or frame.
+    size
+        Default side of a crop, pixels.
+    windows
+        Windows (centre, width) in rescaled units as channels; empty for the file's own.
+    """
+
+    paths: tuple[str, ...] = ()
+    crop: str = "frame"
+    size: int = 512
+    windows: tuple[tuple[float, float], ...] = ()
+
+    def columns(self) -> set[str]:
+        """Table columns that the path templates name."""
+        named = {name for path in self.paths for _, name, _, _ in Formatter().parse(path) if name}
+        return named - {"split"}
+
+
+@dataclass(frozen=True)
+class Slots:
+    """In which slots a unit sees its crops.
+
+    Attributes
+    ----------
+    column
+        Column that names the slot (the view, the kind of series); None puts all crops in one slot ``image``.
+    values
+        The slots a design has; a unit may lack any of them.
+    aliases
+        Pairs (value, slot) for values that share a slot with another one; a value in neither is an error.
+    side
+        Column of the laterality. Given, a unit sees the other side's crops too, in ``<slot>/opposite``, and the
+        design adds left-right differences.
+    """
+
+    column: str | None = None
+    values: tuple[str, ...] = ("image",)
+    aliases: tuple[tuple[str, str], ...] = ()
+    side: str | None = None
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """Table columns that are features, and columns that must never be.
+
+    Attributes
+    ----------
+    numeric, categorical
+        Columns used as features.
+    forbidden
+        Columns that a test table lacks or that tell the label: using one is an error.
+    """
+
+    numeric: tuple[str, ...] = ()
+    categorical: tuple[str, ...] = ()
+    forbidden: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        leaks = [c for c in (*self.numeric, *self.categorical) if c in self.forbidden]
+        if leaks:
+            raise TaskError(
+                "metadata columns are forbidden as features",
+                got=offenders(leaks),
+                do="They tell the label or are absent at test time; leave them out",
+            )
+
+
+@dataclass(frozen=True)
+class Submission:
+    """How predictions leave: an id column, then one column a target (binary) or a class.
+
+    Attributes
+    ----------
+    id_column
+        Header of the id column, which holds the unit.
+    """
+
+    id_column: str = "unit"
+
+
+@dataclass(frozen=True)
+class Task:
+    """All that differs between data sets.
+
+    Attributes
+    ----------
+    name
+        Name on the command line.
+    table, test_table
+        File of the labelled table, and of the one for new exams (no label columns; empty: the same file).
+    unit
+        Columns whose values, joined by ``_``, name what one prediction is about.
+    group
+        Column of what may never be split between training and validation: the patient.
+    targets, images, slots, metadata, submission
+        See their own classes.
+    metric
+        One of `METRICS`.
+    """
+
+    name: str
+    table: str
+    unit: tuple[str, ...]
+    group: str
+    targets: tuple[Target, ...]
+    test_table: str = ""
+    images: Images = field(default_factory=Images)
+    slots: Slots = field(default_factory=Slots)
+    metadata: Metadata = field(default_factory=Metadata)
+    metric: str = "log_loss"
+    submission: Submission = field(default_factory=Submission)
+
+    def __post_init__(self) -> None:
+        names = [t.name for t in self.targets]
+        if len(set(names)) != len(names):
+            raise TaskError("two targets share a name", where=self.name, got=offenders(names))
+        if self.metric not in METRICS:
+            raise TaskError("unknown metric", where=self.name, got=self.metric, do=f"Known: {', '.join(METRICS)}")
+        if self.metric == "pf1" and not all(t.binary for t in self.targets):
+            raise TaskError("pf1 needs binary targets", where=self.name)
+        labels = {t.column for t in self.targets}
+        leaks = sorted(labels & {*self.metadata.numeric, *self.metadata.categorical})
+        if leaks:
+            raise TaskError("a target's column is also metadata", where=self.name, got=offenders(leaks))
+
+    @property
+    def feature_columns(self) -> tuple[str, ...]:
+        """Metadata columns in the order of the design."""
+        return (*self.metadata.numeric, *self.metadata.categorical)
+
+    @property
+    def structure_columns(self) -> set[str]:
+        """Columns that the table needs besides labels and metadata."""
+        optional = {c for c in (self.slots.column, self.slots.side) if c}
+        return {*self.unit, self.group, *self.images.columns(), *optional}
+
+    def target(self, name: str) -> Target:
+        """Find a target by name; raises TaskError for an unknown one."""
+        for target in self.targets:
+            if target.name == name:
+                return target
+        raise TaskError("has no such target", where=self.name, got=name)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give JSON-able content; `Task.from_dict` reads it back."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Task:
+        """Rebuild a task from `as_dict`.
+
+        Raises
+        ------
+        TaskError
+            A field is unknown or of the wrong shape.
+        """
+        try:
+            parts = dict(content)
+            parts["targets"] = tuple(Target(**_tuples(t)) for t in parts["targets"])
+            for part in fields(cls):
+                kind = _PARTS.get(part.name)
+                if kind is not None and part.name in parts:
+                    parts[part.name] = kind(**_tuples(parts[part.name]))
+            parts["unit"] = tuple(parts["unit"])
+            return cls(**parts)
+        except (TypeError, KeyError) as error:
+            raise TaskError("does not describe a task", where=str(content.get("name", "?")), got=str(error)) from error
+
+
+_PARTS: dict[str, Any] = {"images": Images, "slots": Slots, "metadata": Metadata, "submission": Submission}
+
+
+def _tuples(content: Mapping[str, Any]) -> dict[str, Any]:
+    """JSON and TOML know lists only; frozen values hold tuples."""
+
+    def freeze(value: Any) -> Any:
+        return tuple(freeze(v) for v in value) if isinstance(value, list | tuple) else value
+
+    return {name: freeze(value) for name, value in content.items()}

@@ -1,0 +1,101 @@
+"""A user's own task from a TOML file: any table, no Python.
+
+The file holds what `radboost.data.task.Task` holds; `docs/tasks/custom.md` explains every key.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from radboost.data.task import Images, Metadata, Slots, Submission, Target, Task
+from radboost.errors import TaskError, offenders
+
+__all__ = ["read_task"]
+
+_TOP = {"name", "table", "test_table", "unit", "group", "metric", "targets", "images", "slots", "metadata", "submission"}
+_PARTS: dict[str, type] = {"images": Images, "slots": Slots, "metadata": Metadata, "submission": Submission}
+_TARGET = {f.name for f in fields(Target)} - {"name"}
+
+
+def read_task(path: Path) -> Task:
+    """Read a task file.
+
+    Raises
+    ------
+    TaskError
+        The file cannot be read, is no TOML, lacks a required key, or holds an unknown one.
+    """
+    try:
+        content = tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise TaskError("cannot be read", where=path, got=error.strerror) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise TaskError("is not valid TOML", where=path, got=str(error)) from error
+    _known(path, "", content, _TOP)
+    absent = [key for key in ("table", "unit", "group", "targets", "images") if key not in content]
+    if absent:
+        raise TaskError("lacks required keys", where=path, got=offenders(absent), do="See docs/tasks/custom.md")
+    for part, kind in _PARTS.items():
+        _known(path, f"[{part}] ", _table(path, part, content.get(part, {})), {f.name for f in fields(kind)})
+    parts = {
+        **content,
+        "name": content.get("name", path.stem),
+        "unit": [content["unit"]] if isinstance(content["unit"], str) else content["unit"],
+        "targets": [_target(path, name, value) for name, value in _table(path, "targets", content["targets"]).items()],
+        "slots": _slots(content.get("slots", {})),
+        "images": _images(path, content["images"]),
+    }
+    _texts(path, parts)
+    return Task.from_dict(parts)
+
+
+def _known(path: Path, where: str, content: dict[str, Any], known: set[str]) -> None:
+    unknown = sorted(set(content) - known)
+    if unknown:
+        do = f"Known: {', '.join(sorted(known))}"
+        raise TaskError(f"{where}has unknown keys", where=path, got=offenders(unknown), do=do)
+
+
+def _table(path: Path, name: str, value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise TaskError(f"[{name}] must be a table of keys", where=path, got=type(value).__name__)
+    return value
+
+
+def _target(path: Path, name: str, value: Any) -> dict[str, Any]:
+    content = _table(path, f"targets.{name}", value)
+    _known(path, f"[targets.{name}] ", content, _TARGET)
+    # Class names are compared as text with the table's cells, so 0 and "0" mean the same.
+    classes = [str(c) for c in content.get("classes", ["0", "1"])]
+    return {"column": name, **content, "name": name, "classes": classes}
+
+
+def _slots(content: dict[str, Any]) -> dict[str, Any]:
+    aliases = content.get("aliases", {})
+    pairs = list(aliases.items()) if isinstance(aliases, dict) else aliases
+    return {**content, "aliases": [list(pair) for pair in pairs]}
+
+
+def _images(path: Path, content: dict[str, Any]) -> dict[str, Any]:
+    paths = content.get("paths", [])
+    if isinstance(paths, str):
+        paths = [paths]
+    if not paths:
+        raise TaskError("[images] needs paths", where=path, do='For example paths = "images/{image_id}.png"')
+    return {**content, "paths": paths}
+
+
+def _texts(path: Path, parts: dict[str, Any]) -> None:
+    """Lists of columns must hold text: a stray number would only fail much later, as an unknown column."""
+    lists = {"unit": parts["unit"], "images.paths": parts["images"]["paths"]}
+    for name, keys in (("metadata", ("numeric", "categorical", "forbidden")), ("slots", ("values",))):
+        lists |= {f"{name}.{key}": parts.get(name, {}).get(key, []) for key in keys}
+    for name, values in lists.items():
+        if not isinstance(values, list) or not all(isinstance(v, str) for v in values):
+            raise TaskError(f"{name} must be a list of text", where=path, got=values)
+    for name in ("name", "table", "group"):
+        if not isinstance(parts[name], str):
+            raise TaskError(f"{name} must be text", where=path, got=parts[name])

@@ -1,0 +1,1 @@
+"""Stage three: out-of-fold predictions become a certified blend with an honest score."""

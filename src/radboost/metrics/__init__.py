@@ -1,0 +1,44 @@
+"""Metrics: arrays in, floats out.
+
+Every metric is ``metric(y, p, weight)`` and weighs its rows: weight 2 equals the row twice and weight 0 equals no row.
+Sums are exactly rounded (:func:`math.fsum`), so neither the order of the rows nor how they are cut into duplicates
+shows in the result. A metric that its rows do not define (no positive, or one class only) is ``nan``, never 0 or .5;
+intervals leave such replicates out.
+
+One rule clips probabilities, in log losses and in the blend: the probability of the true class lies in
+``[CLIP, 1 - CLIP]``.
+"""
+
+from radboost.metrics.clustered import Bootstrap, Difference, Scored, clustered_difference, clustered_interval
+from radboost.metrics.scores import (
+    CLIP,
+    Metric,
+    accuracy,
+    auc,
+    balanced_accuracy,
+    best_threshold,
+    brier,
+    f1,
+    log_loss,
+    pf1,
+    true_class_probability,
+)
+
+__all__ = [
+    "CLIP",
+    "Bootstrap",
+    "Difference",
+    "Metric",
+    "Scored",
+    "accuracy",
+    "auc",
+    "balanced_accuracy",
+    "best_threshold",
+    "brier",
+    "clustered_difference",
+    "clustered_interval",
+    "f1",
+    "log_loss",
+    "pf1",
+    "true_class_probability",
+]
