@@ -55,7 +55,9 @@ class RadboostError(Exception):
 
     exit_code = 1
 
-    def __init__(self, what: str, *, where: str | Path | None = None, got: object = None, do: str | None = None) -> None:
+    def __init__(
+        self, what: str, *, where: str | Path | None = None, got: object = None, do: str | None = None
+    ) -> None:
         self.what, self.where, self.got, self.do = what, where, got, do
         super().__init__(self._message())
 
@@ -70,7 +72,9 @@ class RadboostError(Exception):
         return (_rebuild, (type(self), self.what, self.where, self.got, self.do))
 
 
-def _rebuild(kind: type[RadboostError], what: str, where: str | Path | None, got: object, do: str | None) -> RadboostError:
+def _rebuild(
+    kind: type[RadboostError], what: str, where: str | Path | None, got: object, do: str | None
+) -> RadboostError:
     return kind(what, where=where, got=got, do=do)
 
 

@@ -1,0 +1,1 @@
+"""Stage two: from embeddings and metadata to out-of-fold predictions."""

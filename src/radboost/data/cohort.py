@@ -13,7 +13,7 @@ from radboost.data.identity import keyed_hashes, read_key
 from radboost.data.task import Task
 from radboost.errors import FormatError, MismatchError, offenders
 
-__all__ = ["FORMAT", "TRAIN", "Cohort", "fold_hash"]
+__all__ = ["FORMAT", "LINKS", "METADATA", "QUARANTINE", "TARGETS", "TRAIN", "Cohort", "fold_hash"]
 
 FORMAT = 1
 TRAIN = "train"
@@ -45,8 +45,8 @@ class Cohort:
     task
         The task, or None for a folder of images without one.
     manifest
-        One row a crop: `crop_id` (keyed hash), `path` (posix, relative), `frame` (-1: the middle one), `group`, `study`,
-        `series`, `instance`, `order`, `laterality`, `view`, and the task's columns as ``metadata.<name>``.
+        One row a crop: `crop_id` (keyed hash), `path` (posix, relative), `frame` (-1: the middle one), `group`,
+        `study`, `series`, `instance`, `order`, `laterality`, `view`, and the task's columns as ``metadata.<name>``.
     links
         Which crops a unit sees: `unit`, `crop_id`, `slot`, `order`. Many to many.
     targets

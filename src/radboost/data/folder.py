@@ -32,7 +32,18 @@ __all__ = [
     "write_text",
 ]
 
-LIBRARIES = ("numpy", "pandas", "scikit-learn", "lightgbm", "xgboost", "torch", "timm", "pydicom", "imagecodecs", "h5py")
+LIBRARIES = (
+    "numpy",
+    "pandas",
+    "scikit-learn",
+    "lightgbm",
+    "xgboost",
+    "torch",
+    "timm",
+    "pydicom",
+    "imagecodecs",
+    "h5py",
+)
 
 
 def digest(value: object) -> str:

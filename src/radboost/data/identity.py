@@ -1,7 +1,7 @@
 """Names that tell nothing: keyed hashes of crops, units and groups.
 
-The key lies in the cohort alone. Without it a hash can be joined with itself and turned back into nothing, which is what
-lets a store, a run and a blend leave the hospital.
+The key lies in the cohort alone. Without it a hash can be joined with itself and turned back into nothing, which is
+what lets a store, a run and a blend leave the hospital.
 """
 
 from __future__ import annotations

@@ -11,18 +11,18 @@ import numpy as np
 import pandas as pd
 
 from radboost.data import table as tables
-from radboost.data.cohort import METADATA, QUARANTINE, TARGETS, TRAIN, Cohort
-from radboost.data.dicom.header import Header
+from radboost.data.cohort import LINKS, METADATA, TARGETS, TRAIN, Cohort
+from radboost.data.dicom import Header
 from radboost.data.identity import keyed_hash, new_key
 from radboost.data.locate import find_table, image_paths, walk
 from radboost.data.pool import Limits
 from radboost.data.progress import Progress, Silent
 from radboost.data.scan import Scan, scan
-from radboost.data.splits import FoldSpec, by_group, make_folds
+from radboost.data.splits import Balance, FoldSpec, by_group, make_folds
 from radboost.data.task import OPPOSITE, Task
 from radboost.errors import TableError, UserError
 
-__all__ = ["Indexed", "IndexConfig", "index"]
+__all__ = ["IndexConfig", "Indexed", "index"]
 
 MIDDLE_FRAME = -1
 
@@ -71,7 +71,9 @@ class Indexed:
     skipped: Counter[str]
 
 
-def index(root: Path, task: Task | None, config: IndexConfig | None = None, progress: Progress | None = None) -> Indexed:
+def index(
+    root: Path, task: Task | None, config: IndexConfig | None = None, progress: Progress | None = None
+) -> Indexed:
     """Turn a data folder into a cohort.
 
     Parameters
@@ -98,7 +100,9 @@ def index(root: Path, task: Task | None, config: IndexConfig | None = None, prog
     cohort = _folder(root, config, progress) if task is None else _table(root, task, config, progress)
     if cohort.cohort.manifest.empty:
         bad = len(cohort.cohort.quarantine)
-        raise UserError("holds no readable image", where=root, got=f"{bad} unreadable, {cohort.skipped.total()} skipped")
+        raise UserError(
+            "holds no readable image", where=root, got=f"{bad} unreadable, {cohort.skipped.total()} skipped"
+        )
     return cohort
 
 
@@ -158,10 +162,10 @@ def _folder(root: Path, config: IndexConfig, progress: Progress) -> Indexed:
     unique = (instances != "") & ~instances.duplicated(keep=False)
     crops["unit"] = instances.where(unique, crops["path"])
     manifest = _manifest(crops, found, key)
-    links = manifest[["crop_id"]].assign(unit=crops["unit"].to_numpy(), slot="image", order=0.0)
+    links = manifest[["crop_id"]].assign(unit=crops["unit"].to_numpy(), slot="image", order=0.0)[LINKS]
     targets = pd.DataFrame(columns=TARGETS).astype({"label": int, "task_weight": float})
     folds = _one_split(crops["group"].unique())
-    cohort = Cohort(root, None, manifest, links[["unit", "crop_id", "slot", "order"]], targets, folds, key, found.quarantine)
+    cohort = Cohort(root, None, manifest, links, targets, folds, key, found.quarantine)
     return Indexed(cohort, Counter(found.skipped.values()))
 
 
@@ -187,17 +191,21 @@ def _manifest(crops: pd.DataFrame, found: Scan, key: bytes) -> pd.DataFrame:
         order=[float(h.instance_number or 0) if h else 0.0 for h in headers],
         rows=[h.rows if h else -1 for h in headers],
         columns=[h.columns if h else -1 for h in headers],
-        syntax=[h.transfer_syntax if h else PurePosixPath(p).suffix for p, h in zip(rows["path"], headers, strict=True)],
+        syntax=[
+            h.transfer_syntax if h else PurePosixPath(p).suffix for p, h in zip(rows["path"], headers, strict=True)
+        ],
     ).reset_index(drop=True)
 
 
 def _links(crops: pd.DataFrame, manifest: pd.DataFrame, task: Task) -> pd.DataFrame:
-    own = crops[["unit", "group", "path", "slot", "laterality"]].merge(manifest[["path", "crop_id", "order"]], on="path")
+    own = crops[["unit", "group", "path", "slot", "laterality"]].merge(
+        manifest[["path", "crop_id", "order"]], on="path"
+    )
     links = [own[["unit", "crop_id", "slot", "order"]]]
     if task.slots.side is not None:
         pairs = pd.DataFrame(_opposites(crops, task), columns=["unit", "opposite"])
         other = pairs.merge(own, left_on="opposite", right_on="unit", suffixes=("", "_other"))
-        links.append(other.assign(slot=other["slot"] + OPPOSITE)[["unit", "crop_id", "slot", "order"]])
+        links.append(other.assign(slot=other["slot"] + OPPOSITE)[LINKS])
     both = pd.concat(links, ignore_index=True).drop_duplicates(["unit", "crop_id", "slot"])
     return both.sort_values(["unit", "slot", "order", "crop_id"], ignore_index=True)
 
@@ -214,17 +222,18 @@ def _opposites(crops: pd.DataFrame, task: Task) -> Iterator[tuple[str, str]]:
                 yield b, a
 
 
-def _balance(targets: pd.DataFrame, crops: pd.DataFrame, task: Task) -> pd.DataFrame:
-    """Count columns that folds shall share evenly: classes of each target, units, crops, quartiles of numeric metadata."""
+def _balance(targets: pd.DataFrame, crops: pd.DataFrame, task: Task) -> Balance:
+    """What folds shall share: classes of each target, crops, and quartiles of numeric metadata."""
     wide = targets.pivot(index="unit", columns="target", values="label")
-    units = targets.drop_duplicates("unit").set_index("unit")[["group"]]
-    for target in task.targets:
-        for number in range(1, len(target.classes)):
-            units[f"{target.name}={number}"] = (wide[target.name] == number).astype(float)
-    units["units"] = 1.0
-    units["crops"] = crops["unit"].value_counts().reindex(units.index).fillna(0).astype(float)
+    labels = {
+        f"{t.name}={t.classes[k]}": (wide[t.name] == k).astype(float)
+        for t in task.targets
+        for k in range(1, len(t.classes))
+    }
+    covariates = {"crops": crops["unit"].value_counts().reindex(wide.index).fillna(0).astype(float)}
     for name in task.metadata.numeric:
-        values = crops.groupby("unit")[METADATA + name].mean().reindex(units.index)
+        values = crops.groupby("unit")[METADATA + name].mean().reindex(wide.index)
         for number, edge in enumerate(np.unique(values.quantile([0.25, 0.5, 0.75]).dropna())):
-            units[f"{name} above {number}"] = (values > edge).astype(float)
-    return units.reset_index(drop=True)
+            covariates[f"{name} above {number}"] = (values > edge).astype(float)
+    group = targets.drop_duplicates("unit").set_index("unit")["group"].reindex(wide.index)
+    return Balance(group, pd.DataFrame(labels), pd.DataFrame(covariates))

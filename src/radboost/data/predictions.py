@@ -18,7 +18,7 @@ from radboost.errors import FormatError, MismatchError, offenders
 __all__ = ["COLUMNS", "KINDS", "Block", "Predictions", "member_name"]
 
 KINDS = ("regular", "weighted", "external")
-"""regular: fitted under the task's weights; weighted: under the target set's too; external: on units never trained on."""
+"""regular: fitted under the task's weights; weighted: under the target set's too; external: units never trained on."""
 
 COLUMNS: dict[str, str] = {
     "unit": "str",

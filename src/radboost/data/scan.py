@@ -10,8 +10,8 @@ from pathlib import Path
 import pandas as pd
 
 from radboost.data.cohort import QUARANTINE
-from radboost.data.dicom.header import Header, NotAnImage, classify, read_header
-from radboost.data.pool import Done, Failed, Limits, Pool
+from radboost.data.dicom import Header, NotAnImage, classify, read_header
+from radboost.data.pool import Done, Failed, Limits, Pool, available_cores
 from radboost.data.progress import Progress
 
 __all__ = ["Scan", "scan"]
@@ -67,7 +67,7 @@ def scan(root: Path, paths: Sequence[str], workers: int | None, limits: Limits, 
     """Read the header of every path below `root`; at most a few files are in flight at any time."""
     found = Scan()
     progress.start("reading headers", len(paths))
-    with Pool(workers, limits) as pool:
+    with Pool(workers or available_cores(), limits) as pool:
         for outcome in pool.map(partial(look, root=str(root)), paths):
             if isinstance(outcome, Failed):
                 found.bad.append((outcome.job, outcome.kind, outcome.reason))

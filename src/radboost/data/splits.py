@@ -11,7 +11,7 @@ from radboost.data.cohort import TRAIN
 from radboost.data.folds import assign_folds, holdout
 from radboost.errors import TableError, UserError, offenders
 
-__all__ = ["FoldSpec", "make_folds"]
+__all__ = ["Balance", "FoldSpec", "by_group", "make_folds"]
 
 DEFAULT_FOLDS = 5
 
@@ -63,13 +63,36 @@ class FoldSpec:
         raise UserError("--folds cannot be read", got=text, do=do)
 
 
-def make_folds(units: pd.DataFrame, spec: FoldSpec, seed: int, column: pd.Series | None = None) -> pd.DataFrame:
+@dataclass(frozen=True)
+class Balance:
+    """What folds shall share evenly, one row a unit.
+
+    Attributes
+    ----------
+    group
+        Group of each unit.
+    labels
+        One count column a class that must be learnt.
+    covariates
+        Further columns; NaN where unknown.
+    """
+
+    group: pd.Series
+    labels: pd.DataFrame
+    covariates: pd.DataFrame
+
+    def take(self, rows: np.ndarray) -> Balance:
+        """Cut every field to the units of a mask."""
+        return Balance(self.group[rows], self.labels[rows], self.covariates[rows])
+
+
+def make_folds(units: Balance, spec: FoldSpec, seed: int, column: pd.Series | None = None) -> pd.DataFrame:
     """Assign each group to a fold or to a held-out split.
 
     Parameters
     ----------
     units
-        One row a unit: `group`, and count columns to balance (labels, covariates).
+        What to balance.
     spec, seed
         How, and the seed of ties.
     column
@@ -79,21 +102,23 @@ def make_folds(units: pd.DataFrame, spec: FoldSpec, seed: int, column: pd.Series
     -------
     pandas.DataFrame
         `group`, `fold`, `split`, one row a group, sorted by group.
+
+    Raises
+    ------
+    UserError
+        There are fewer groups, or fewer groups with some class, than folds.
     """
-    groups = np.sort(units["group"].unique().astype(str))
+    groups = np.sort(units.group.unique().astype(str))
     split = pd.Series(TRAIN, index=groups)
     fold = pd.Series(-1, index=groups)
     if column is not None:
         fold, split = _predefined(column.reindex(groups))
-    counts = units.drop(columns="group").to_numpy(float)
     if spec.holdout:
-        out = holdout(units["group"].tolist(), counts, spec.holdout, seed)
-        split[list(out)] = "holdout"
+        split[list(holdout(units.group.tolist(), units.labels, spec.holdout, seed))] = "holdout"
     open_groups = split.index[(split == TRAIN) & (fold < 0)]
     if len(open_groups):
-        rows = units["group"].isin(open_groups).to_numpy()
-        assigned = assign_folds(units["group"][rows].tolist(), counts[rows], spec.folds, seed)
-        fold.update(pd.Series(assigned))
+        rest = units.take(units.group.isin(open_groups).to_numpy())
+        fold.update(pd.Series(assign_folds(rest.group.tolist(), rest.labels, spec.folds, seed, rest.covariates)))
     return pd.DataFrame({"group": groups, "fold": fold.to_numpy(int), "split": split.to_numpy(str)})
 
 

@@ -85,7 +85,9 @@ def labels(table: pd.DataFrame, target: Target, where: Path) -> np.ndarray:
     if bad.any():
         lines = [f"{c!r} in line {i + 2}" for i, c in zip(np.flatnonzero(bad), cells[bad], strict=True)]
         do = f"Allowed: {', '.join(target.classes)}, or empty for unlabelled"
-        raise TableError(f"column {target.column} holds values that are no class", where=where, got=offenders(lines), do=do)
+        raise TableError(
+            f"column {target.column} holds values that are no class", where=where, got=offenders(lines), do=do
+        )
     return codes.to_numpy(np.int64)
 
 

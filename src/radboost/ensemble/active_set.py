@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-import os
-TOLX=float(os.environ.get("TOLX","1e-15"))
 __all__ = ["nonnegative_quadratic"]
+
+_ROUNDING = 1e-14
 
 
 def nonnegative_quadratic(
@@ -38,7 +38,6 @@ def nonnegative_quadratic(
     hessian, linear = hessian * np.outer(unit, unit), linear * unit
     x = np.asarray(start, dtype=np.float64) / unit
     free = x > 0
-    rounding = TOLX * float(np.abs(linear).max(initial=0))
     for _ in range(20 * x.size + 100):
         inside = np.flatnonzero(free)
         goal = np.zeros_like(x)
@@ -54,9 +53,10 @@ def nonnegative_quadratic(
             continue
         x = goal
         slope = hessian @ x + linear
-        slope[free] = 0
+        # Below the rounding of its own terms a slope has no sign.
+        slope[free | (np.abs(slope) <= _ROUNDING * (np.abs(hessian) @ x + np.abs(linear)))] = 0
         steepest = int(slope.argmin())
-        if slope[steepest] >= -rounding:
+        if not slope[steepest] < 0:
             break
         free[steepest] = True
     return np.maximum(x, 0) * unit

@@ -41,8 +41,7 @@ SLACK = 1e-9
 """Loss in nats that the choice among tied weights may cost at most; in practice it costs rounding."""
 
 _AIM = 1e-13
-import os
-_RIDGE = float(os.environ.get("RIDGE","1e-13"))
+_RIDGE = 1e-13
 _TIED = 1e-7
 _UNUSED = 1e-6
 

@@ -1,0 +1,21 @@
+"""Pixel codecs: the one door to imagecodecs, and to OpenCV's readers of raster files."""
+
+from radboost.data.codecs.decode import BIG_ENDIAN, COLOUR_AS_RGB, NATIVE, SUPPORTED, decode
+from radboost.data.codecs.encode import SYNTAXES, encode
+from radboost.data.codecs.raster import SUFFIXES, is_raster, read_raster
+from radboost.data.codecs.spec import MAX_PIXELS, FrameSpec
+
+__all__ = [
+    "BIG_ENDIAN",
+    "COLOUR_AS_RGB",
+    "MAX_PIXELS",
+    "NATIVE",
+    "SUFFIXES",
+    "SUPPORTED",
+    "SYNTAXES",
+    "FrameSpec",
+    "decode",
+    "encode",
+    "is_raster",
+    "read_raster",
+]

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import imagecodecs
 import numpy as np
-from pydicom.pixels.encoders import RLELosslessEncoder
+from pydicom.pixels.encoders.base import RLELosslessEncoder
 
 __all__ = ["SYNTAXES", "encode"]
 
@@ -28,7 +28,8 @@ def _unsigned(pixels: np.ndarray, bits_stored: int) -> np.ndarray:
     if pixels.dtype.kind == "u":
         return pixels
     # A mask, not a subtraction, so that the sign bit lands where PixelRepresentation 1 expects it.
-    return pixels.view(f"u{pixels.itemsize}") & np.array((1 << bits_stored) - 1, f"u{pixels.itemsize}")
+    patterns: np.ndarray = pixels.view(f"u{pixels.itemsize}") & np.array((1 << bits_stored) - 1, f"u{pixels.itemsize}")
+    return patterns
 
 
 def _jpeg_lossless(pixels: np.ndarray, bits_stored: int) -> bytes:

@@ -15,7 +15,19 @@ from radboost.errors import TaskError, offenders
 
 __all__ = ["read_task"]
 
-_TOP = {"name", "table", "test_table", "unit", "group", "metric", "targets", "images", "slots", "metadata", "submission"}
+_TOP = {
+    "name",
+    "table",
+    "test_table",
+    "unit",
+    "group",
+    "metric",
+    "targets",
+    "images",
+    "slots",
+    "metadata",
+    "submission",
+}
 _PARTS: dict[str, type] = {"images": Images, "slots": Slots, "metadata": Metadata, "submission": Submission}
 _TARGET = {f.name for f in fields(Target)} - {"name"}
 

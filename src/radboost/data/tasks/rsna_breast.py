@@ -1,7 +1,7 @@
 """RSNA Screening Mammography Breast Cancer Detection, 2022.
 
-Source: the competition's data description. 54,706 images of 11,913 patients, 2.1 % of them with cancer. Side and view come
-from the table, since the files carry neither. A test table has none of the columns under `forbidden`.
+Source: the competition's data description. 54,706 images of 11,913 patients, 2.1 % of them with cancer. Side and view
+come from the table, since the files carry neither. A test table has none of the columns under `forbidden`.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ RSNA_BREAST = Task(
     slots=Slots(
         column="view",
         values=("CC", "MLO"),
-        # The few other views are taken at the angle of one of the two: lateral ones beside MLO, axillary tail beside CC.
+        # The few other views are taken near the angle of one of the two: lateral beside MLO, axillary tail beside CC.
         aliases=(("ML", "MLO"), ("LM", "MLO"), ("LMO", "MLO"), ("AT", "CC")),
         side="laterality",
     ),

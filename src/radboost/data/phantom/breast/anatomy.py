@@ -92,7 +92,7 @@ def draw_anatomy(density: str, *, implant: bool, rng: np.random.Generator) -> An
         outer=rng.uniform(0.1, 0.2),
         cords=rng.uniform(0.03, 0.08),
         fat=rng.normal(0.24, 0.02),
-        muscle=rng.uniform(0.52, 0.68),
+        muscle=rng.uniform(0.44, 0.56),
         implant=implant,
     )
 
@@ -217,7 +217,7 @@ def _gland(
     gland = np.exp(-logit, out=logit)
     gland += 1
     np.reciprocal(gland, out=gland)
-    gland *= np.float32(0.36)
+    gland *= np.float32(0.27)
     gland += np.float32(anatomy.fat)
     return np.asarray(gland, dtype=np.float32)
 

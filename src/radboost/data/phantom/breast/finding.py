@@ -79,10 +79,10 @@ def draw_malignant(rng: np.random.Generator) -> tuple[Finding, ...]:
     sort = rng.uniform()
     if sort < 0.7:
         kind: Kind = "spiculated mass" if rng.uniform() < 0.7 else "blurry mass"
-        size, contrast = 4.5 + 4.5 * ease + rng.uniform(0, 1.5), 0.13 + 0.20 * ease
+        size, contrast = 4.5 + 5.0 * ease + rng.uniform(0, 1.5), 0.14 + 0.36 * ease
         found.append(Finding(kind, depth, height, across, size, contrast, int(rng.integers(2**31)), malignant=True))
     if sort > 0.5:
-        size, contrast = 4.0 + 4.0 * rng.uniform(), 0.16 + 0.30 * ease
+        size, contrast = 4.0 + 4.0 * rng.uniform(), 0.24 + 0.60 * ease
         found.append(
             Finding("cluster", depth, height, across, size, contrast, int(rng.integers(2**31)), malignant=True)
         )
@@ -125,8 +125,6 @@ def paint(
 ) -> Box:
     """Add one finding to a breast whose chest wall is on the left.
 
-    A finding takes the place of tissue: what it adds is taken evenly off the breast, so that the mean says nothing.
-
     Parameters
     ----------
     tissue
@@ -157,11 +155,7 @@ def paint(
     top, left = max(0, y - reach_y), max(0, x - reach_x)
     bottom, right = min(rows, y + reach_y + 1), min(columns, x + reach_x + 1)
     cut = patch[top - y + reach_y : bottom - y + reach_y, left - x + reach_x : right - x + reach_x]
-    added = cut * thickness[top:bottom, left:right] * np.float32(finding.contrast)
-    tissue[top:bottom, left:right] += added
-    breast = float(thickness.sum(dtype=np.float64))
-    if breast > 0:
-        tissue -= thickness * np.float32(added.sum(dtype=np.float64) / breast)
+    tissue[top:bottom, left:right] += cut * thickness[top:bottom, left:right] * np.float32(finding.contrast)
     return Box(
         max(0, round(x - half_width)),
         max(0, round(y - half_height)),

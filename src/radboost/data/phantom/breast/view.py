@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from radboost.data.phantom.breast.anatomy import background, outline_of
+from radboost.data.phantom.breast.anatomy import Outline, background, outline_of
 from radboost.data.phantom.breast.finding import Box, Finding, paint
 from radboost.data.phantom.breast.machine import Machine, display, expose
 from radboost.data.phantom.breast.patient import Patient, View
@@ -68,7 +68,7 @@ def render_view(patient: Patient, view: View, pixels: int = 1024) -> RenderedVie
     breast = patient.breasts[view.laterality]
     outline = outline_of(breast.anatomy, pixels, oblique=oblique, rng=rng)
     tissue, thickness = background(breast.anatomy, outline, rng)
-    boxes = [paint(tissue, thickness, outline, finding, oblique=oblique) for finding in breast.findings]
+    boxes = _paint_all(tissue, thickness, outline, breast.findings, oblique=oblique)
     rows = np.flatnonzero(outline.edge > 0)
     frame = Box(0, int(rows[0]), int(np.ceil(outline.edge.max())), int(rows[-1]) + 1)
 
@@ -87,6 +87,27 @@ def render_view(patient: Patient, view: View, pixels: int = 1024) -> RenderedVie
             for finding, box in zip(breast.findings, boxes, strict=True)
         ),
     )
+
+
+def _paint_all(
+    tissue: NDArray[np.float32],
+    thickness: NDArray[np.float32],
+    outline: Outline,
+    findings: tuple[Finding, ...],
+    *,
+    oblique: bool,
+) -> list[Box]:
+    """Add all findings, then give the breast back its mean and deviation: only structure may tell, never brightness."""
+    if not findings:
+        return []
+    inside = (thickness > 0).view(np.uint8)
+    mean, deviation = cv2.meanStdDev(tissue, mask=inside)
+    boxes = [paint(tissue, thickness, outline, finding, oblique=oblique) for finding in findings]
+    new_mean, new_deviation = cv2.meanStdDev(tissue, mask=inside)
+    factor = float(deviation[0, 0] / new_deviation[0, 0])
+    tissue *= np.float32(factor)
+    tissue += inside * np.float32(mean[0, 0] - factor * new_mean[0, 0])
+    return boxes
 
 
 def _mirror(box: Box, columns: int) -> Box:

@@ -1,0 +1,135 @@
+"""What every learner is: fitted on weighted rows, judged on inner folds, saved without pickle."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from radboost.booster.rows import FloatArray, Inner, Matrix, Rows
+from radboost.data.folder import read_json
+from radboost.errors import FormatError, UserError
+from radboost.metrics import CLIP
+
+__all__ = [
+    "LEARNERS",
+    "Fitted",
+    "best_round",
+    "fit_learner",
+    "load_fitted",
+    "log_rates",
+    "row_loss",
+    "sigmoid",
+    "softmax",
+    "to_classes",
+]
+
+LEARNERS: Mapping[str, str] = {
+    "logistic": "radboost.booster.linear",
+    "mlp": "radboost.booster.mlp",
+    "lightgbm": "radboost.booster.lightgbm_trees",
+    "xgboost": "radboost.booster.xgboost_trees",
+}
+"""Learners by name, and the module that holds ``fit(rows, inner, seed)`` and ``load(folder, content)``.
+
+Each heavy library is imported when its learner is asked for, not before.
+"""
+
+
+class Fitted(Protocol):
+    """A fitted learner."""
+
+    @property
+    def inner(self) -> FloatArray:
+        """Probabilities of the training rows by inner fits that did not see them, (n, classes).
+
+        Rows that no inner split held out are NaN; the array is empty after loading.
+        """
+
+    def predict_proba(self, x: Matrix) -> FloatArray:
+        """Probabilities of new rows, (n, classes), rows summing to 1."""
+
+    def save(self, folder: Path) -> None:
+        """Write the model; ``model.json`` names the learner."""
+
+
+def fit_learner(name: str, rows: Rows, inner: Inner, seed: int) -> Fitted:
+    """Fit a learner by name.
+
+    Every learner may fall back on the base rate: where no setting is better on the inner folds, it predicts
+    ``rows.rates`` for everybody.
+
+    Raises
+    ------
+    UserError
+        No learner has this name.
+    """
+    fit: Callable[[Rows, Inner, int], Fitted] = _module(name).fit
+    return fit(rows, inner, seed)
+
+
+def load_fitted(folder: Path) -> Fitted:
+    """Read a model that `Fitted.save` wrote; raises FormatError where it is damaged."""
+    content = read_json(folder / "model.json")
+    if not isinstance(content, dict) or content.get("learner") not in LEARNERS:
+        raise FormatError("does not describe a model", where=folder / "model.json")
+    load: Callable[[Path, Mapping[str, Any]], Fitted] = _module(content["learner"]).load
+    try:
+        return load(folder, content)
+    except (KeyError, TypeError, OSError) as error:
+        raise FormatError("is damaged", where=folder, got=str(error), do="Run fit-boost again") from error
+
+
+def best_round(curves: Sequence[FloatArray], weights: Sequence[float]) -> int:
+    """Round with the lowest mean loss over inner splits; 0 is the base rate.
+
+    Parameters
+    ----------
+    curves
+        Loss by round of each split, round 0 first. A curve that stopped early goes on at its last value.
+    weights
+        Weight of each split: that of its validation rows.
+    """
+    length = max(len(c) for c in curves)
+    padded = np.stack([np.pad(c, (0, length - len(c)), mode="edge") for c in curves])
+    # Rounding must not choose between equals: the earliest of them wins.
+    return int(np.round(np.average(padded, axis=0, weights=weights), 10).argmin())
+
+
+def row_loss(y: np.ndarray, p: FloatArray) -> FloatArray:
+    """Minus log probability of the true class, row by row, by the metrics' clipping rule."""
+    own = p[np.arange(len(y)), y]
+    return np.asarray(-np.log(np.clip(own, CLIP, 1 - CLIP)), dtype=np.float64)
+
+
+def sigmoid(z: FloatArray) -> FloatArray:
+    """Logistic function, without overflow."""
+    return np.asarray(0.5 * (1.0 + np.tanh(0.5 * z)), dtype=np.float64)
+
+
+def softmax(z: FloatArray) -> FloatArray:
+    """Probabilities of the last axis, without overflow."""
+    e = np.exp(z - z.max(axis=-1, keepdims=True))
+    return np.asarray(e / e.sum(axis=-1, keepdims=True), dtype=np.float64)
+
+
+def log_rates(rates: FloatArray) -> FloatArray:
+    """Margin of the base rate, from class rates (classes,): (1,) log odds for two classes, else (classes,) logs."""
+    return np.log(rates[1:] / rates[0]) if len(rates) == 2 else np.log(rates)
+
+
+def to_classes(margin: FloatArray) -> FloatArray:
+    """Probabilities (n, classes) from margins: (n, 1) log odds of class 1, or (n, classes) logits."""
+    if margin.shape[1] > 1:
+        return softmax(margin)
+    positive = sigmoid(margin[:, 0])
+    return np.stack([1.0 - positive, positive], axis=1)
+
+
+def _module(name: str) -> Any:
+    if name not in LEARNERS:
+        raise UserError("there is no such learner", where="--learner", got=name, do=f"Known: {', '.join(LEARNERS)}")
+    return import_module(LEARNERS[name])

@@ -1,0 +1,119 @@
+"""Members: one learner on the embeddings, on the metadata, and on both without letting either drown the other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from radboost.booster.learner import Fitted, fit_learner, load_fitted, row_loss
+from radboost.booster.rows import FloatArray, Inner, IntArray, Matrix, Rows
+from radboost.data.folder import read_json, write_json
+from radboost.errors import FormatError
+
+__all__ = ["BLOCKS", "FUSED", "IMAGE", "METADATA", "MemberModel", "fit_members"]
+
+FUSED, IMAGE, METADATA = "fused", "image", "metadata"
+BLOCKS = (FUSED, IMAGE, METADATA)
+
+
+@dataclass(frozen=True)
+class MemberModel:
+    """One model, or two whose evidence is added up.
+
+    Attributes
+    ----------
+    parts
+        Fitted learners with the columns (positions) that each reads.
+    rates
+        Base rates (classes,). Several parts are combined as independent evidence: their probabilities, each divided
+        by the base rate, are multiplied with it.
+    """
+
+    parts: tuple[tuple[Fitted, IntArray], ...]
+    rates: FloatArray
+
+    def predict_proba(self, x: Matrix) -> FloatArray:
+        """Probabilities, (n, classes), from all prepared columns."""
+        return _combined([fitted.predict_proba(x[:, columns]) for fitted, columns in self.parts], self.rates)
+
+    def save(self, folder: Path) -> None:
+        """Write ``member.json`` and one folder a part."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for number, (fitted, _) in enumerate(self.parts):
+            fitted.save(folder / f"part{number}")
+        content = {"columns": [columns.tolist() for _, columns in self.parts], "rates": self.rates.tolist()}
+        write_json(folder / "member.json", content)
+
+    @classmethod
+    def load(cls, folder: Path) -> MemberModel:
+        """Read what `save` wrote; raises FormatError where it is damaged."""
+        content = read_json(folder / "member.json")
+        try:
+            columns = [np.asarray(c, dtype=np.int64) for c in content["columns"]]
+            rates = np.asarray(content["rates"], dtype=np.float64)
+        except (KeyError, TypeError, ValueError) as error:
+            raise FormatError("does not describe a member", where=folder / "member.json", got=str(error)) from error
+        return cls(tuple((load_fitted(folder / f"part{i}"), c) for i, c in enumerate(columns)), rates)
+
+
+def fit_members(
+    learner: str, rows: Rows, inner: Inner, seed: int, blocks: Sequence[str] = BLOCKS
+) -> dict[str, MemberModel]:
+    """Fit one learner on each asked-for block of columns.
+
+    The fused member is whichever inner groups prefer: the embeddings' model, the metadata's model, the two added up, or
+    one model on all columns. Weak embeddings beside strong metadata then cost little, and the other way round.
+
+    Parameters
+    ----------
+    learner
+        Name of a learner.
+    rows, inner
+        Training rows with all prepared columns, and their inner folds.
+    seed
+        Of all that the learner draws.
+    blocks
+        Some of `BLOCKS`.
+    """
+    names = {IMAGE: [s.name for s in rows.spans if s.image], METADATA: [s.name for s in rows.spans if not s.image]}
+    names[FUSED] = names[IMAGE] + names[METADATA]
+    wanted = BLOCKS if FUSED in blocks else blocks
+    fits = {b: (_fit(learner, rows.only(names[b]), inner, seed), _columns(rows, names[b])) for b in wanted}
+    out = {b: MemberModel((fits[b],), rows.rates) for b in blocks}
+    if FUSED in blocks:
+        out[FUSED] = _choose(rows, fits)
+    return out
+
+
+def _fit(learner: str, rows: Rows, inner: Inner, seed: int) -> Fitted:
+    # Nothing varies in these columns: the logistic without coefficients is the base rate.
+    return fit_learner(learner if rows.x.shape[1] else "logistic", rows, inner, seed)
+
+
+def _choose(rows: Rows, fits: Mapping[str, tuple[Fitted, IntArray]]) -> MemberModel:
+    image, metadata, direct = fits[IMAGE], fits[METADATA], fits[FUSED]
+    # Simple before complex: of equals, the first is kept.
+    candidates = [(image,), (metadata,), (image, metadata), (direct,)]
+    losses = [_inner_loss(rows, _combined([fitted.inner for fitted, _ in c], rows.rates)) for c in candidates]
+    return MemberModel(candidates[int(np.argmin(np.round(losses, 10)))], rows.rates)
+
+
+def _inner_loss(rows: Rows, p: FloatArray) -> float:
+    judged = ~np.isnan(p[:, 0])
+    return float(np.average(row_loss(rows.y[judged], p[judged]), weights=rows.weight[judged]))
+
+
+def _combined(parts: Sequence[FloatArray], rates: FloatArray) -> FloatArray:
+    if len(parts) == 1:
+        return parts[0]
+    log = np.log(rates) + sum(np.log(np.maximum(p, np.finfo(np.float64).tiny)) - np.log(rates) for p in parts)
+    odds = np.exp(log - log.max(axis=1, keepdims=True))
+    return np.asarray(odds / odds.sum(axis=1, keepdims=True), dtype=np.float64)
+
+
+def _columns(rows: Rows, names: Sequence[str]) -> IntArray:
+    spans = [np.arange(s.start, s.stop, dtype=np.int64) for s in rows.spans if s.name in names]
+    return np.concatenate(spans) if spans else np.empty(0, dtype=np.int64)

@@ -1,0 +1,127 @@
+"""What a person sees: tables, progress bars, one clear line for an error."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress as Bars
+from rich.progress import Task as BarTask
+from rich.table import Table as Grid
+from rich.text import Text
+
+from radboost.errors import RadboostError
+
+if TYPE_CHECKING:
+    from radboost.report.tables import Table
+
+__all__ = ["INTERRUPTED", "bar", "following", "next_command", "reported", "say", "show"]
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells count it."""
+
+_out = Console(highlight=False, soft_wrap=True)
+_err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+class _Rate(TextColumn):
+    """Steps a second, once there are some."""
+
+    def __init__(self) -> None:
+        super().__init__("")
+
+    def render(self, task: BarTask) -> Text:
+        return Text(f"{task.speed:.1f}/s" if task.speed else "")
+
+
+class Bar:
+    """A progress bar with rate and time left; nothing at all where stderr is no terminal."""
+
+    def __init__(self, bars: Bars) -> None:
+        self._bars = bars
+        self._task: TaskID | None = None
+
+    def start(self, what: str, total: int | None) -> None:
+        """Begin a new bar below the finished ones."""
+        self._task = self._bars.add_task(escape(what), total=total)
+
+    def advance(self, steps: int = 1) -> None:
+        """Move the current bar."""
+        if self._task is not None:
+            self._bars.advance(self._task, steps)
+
+    def say(self, text: str) -> None:
+        """Print a line above the bars."""
+        self._bars.console.print(escape(text))
+
+
+@contextmanager
+def bar() -> Iterator[Bar]:
+    """Show progress on stderr while the block runs."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        _Rate(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Bars(*columns, console=_err, disable=not sys.stderr.isatty()) as bars:
+        yield Bar(bars)
+
+
+@contextmanager
+def reported(debug: bool) -> Iterator[None]:
+    """Turn an error into one line and an exit code; with `debug`, let the traceback through."""
+    try:
+        yield
+    except RadboostError as error:
+        if debug:
+            raise
+        _err.print(f"[bold red]error:[/] {escape(str(error))}")
+        raise typer.Exit(error.exit_code) from None
+    except KeyboardInterrupt:
+        _err.print("interrupted; what was finished is kept, run the same command to go on")
+        raise typer.Exit(INTERRUPTED) from None
+    except Exception as error:
+        if debug or isinstance(error, typer.Exit):
+            raise
+        what = escape(f"{type(error).__name__}: {error}")
+        _err.print(f"[bold red]error:[/] {what} (run with --debug for the traceback)")
+        raise typer.Exit(1) from None
+
+
+def say(text: str) -> None:
+    """Print one line."""
+    _out.print(escape(text))
+
+
+def show(table: Table) -> None:
+    """Print a table; numbers to the right, a note below."""
+    grid = Grid(title=escape(table.title), title_justify="left", show_edge=False, pad_edge=False)
+    for number, name in enumerate(table.columns):
+        grid.add_column(escape(name), justify="left" if number == 0 else "right", overflow="fold")
+    for row in table.rows:
+        grid.add_row(*(escape(cell) for cell in row))
+    # A pipe or a file has no width of its own; cutting a table there would lose numbers.
+    _out.print(grid, width=None if _out.is_terminal else 200, soft_wrap=not _out.is_terminal)
+    for note in table.notes:
+        say(note)
+
+
+def next_command(*lines: str) -> None:
+    """Say what to type next."""
+    say("next: " + "\n      ".join(lines))
+
+
+@contextmanager
+def following(debug: bool) -> Iterator[Bar]:
+    """Report errors and show progress: what every command wraps its work in."""
+    with reported(debug), bar() as progress:
+        yield progress

@@ -1,0 +1,32 @@
+"""`radboost demo`: the whole system on a synthetic cohort, offline."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from radboost.commands.console import following, say, show
+from radboost.commands.options import Debug, Overwrite, Seed, Workers
+
+__all__ = ["demo"]
+
+
+def demo(
+    out: Annotated[Path, typer.Option("--out", help="Where everything is written.")] = Path("radboost-demo"),
+    patients: Annotated[int, typer.Option("--patients", min=40, help="Patients to learn from.")] = 120,
+    seed: Seed = 0,
+    workers: Workers = None,
+    overwrite: Overwrite = False,
+    debug: Debug = False,
+) -> None:
+    """Make a synthetic screening cohort and run every stage on it, without a network."""
+    with following(debug) as progress:
+        from radboost.pipeline.demo import DemoConfig, run_demo
+        from radboost.report.tables import demo_tables
+
+        result = run_demo(DemoConfig(out, patients, seed, workers, overwrite), progress)
+    for table in demo_tables(result):
+        show(table)
+    say(f"everything lies in {out}")

@@ -1,0 +1,59 @@
+"""`radboost extract`: a cohort to an embedding store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from radboost.commands.console import following, next_command, show
+from radboost.commands.options import BatchSize, Checkpoint, Debug, Device, Out, Overwrite, Workers
+
+__all__ = ["extract"]
+
+BACKBONE = "convnextv2_tiny.fcmae_ft_in22k_in1k"
+
+
+def extract(
+    cohort: Annotated[Path, typer.Argument(help="A cohort made by `radboost index`.", show_default=False)],
+    out: Out,
+    backbone: Annotated[str, typer.Option("--backbone", help="Any timm model by name.")] = BACKBONE,
+    checkpoint: Checkpoint = None,
+    random_init: Annotated[
+        int | None, typer.Option("--random-init", help="Untrained weights from this seed.")
+    ] = None,
+    pool: Annotated[
+        list[str] | None, typer.Option("--pool", help="avg, max, avgmax or cls; repeat for several. [default: avg]")
+    ] = None,
+    crop: Annotated[str | None, typer.Option("--crop", help="breast, body or frame. [default: the task's]")] = None,
+    size: Annotated[int | None, typer.Option("--size", min=32, help="Side of a crop, pixels. [default: the task's]")] = None,
+    device: Device = "auto",
+    precision: Annotated[str, typer.Option("--precision", help="auto, fp32, bf16 or fp16.")] = "auto",
+    batch_size: BatchSize = None,
+    workers: Workers = None,
+    shard_rows: Annotated[int | None, typer.Option("--shard-rows", min=1, help="Crops a shard; default measured.")] = None,
+    overwrite: Overwrite = False,
+    debug: Debug = False,
+) -> None:
+    """Turn a cohort's crops into embeddings; what is in the store already is not computed again."""
+    with following(debug) as progress:
+        from radboost.pipeline.extraction import ExtractOptions, extract_cohort
+        from radboost.report.tables import extract_table
+
+        options = ExtractOptions(
+            backbone=backbone,
+            checkpoint=checkpoint,
+            random_init=random_init,
+            pool=tuple(pool or ("avg",)),
+            crop=crop,
+            size=size,
+            device=device,
+            precision=precision,
+            batch_size=batch_size,
+            workers=workers,
+            shard_rows=shard_rows,
+        )
+        result = extract_cohort(cohort, out, options, overwrite=overwrite, progress=progress)
+    show(extract_table(result, out))
+    next_command(f"radboost fit-boost {cohort} {out} --out RUN")

@@ -1,0 +1,46 @@
+"""`radboost index`: a data folder to a cohort."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from radboost.commands.console import following, next_command, show
+from radboost.commands.options import Debug, Out, Overwrite, Seed, Workers
+
+__all__ = ["index"]
+
+
+def index(
+    data_dir: Annotated[Path, typer.Argument(help="The data set's folder, as downloaded.", show_default=False)],
+    out: Out,
+    task: Annotated[
+        str | None, typer.Option("--task", help="A task by name (rsna-breast) or a TOML file. Without one: all images.")
+    ] = None,
+    folds: Annotated[str, typer.Option("--folds", help="K, column:NAME or holdout:F.")] = "5",
+    seed: Seed = 0,
+    key: Annotated[Path | None, typer.Option("--key", help="Key file of a cohort whose stores shall join.")] = None,
+    workers: Workers = None,
+    overwrite: Overwrite = False,
+    debug: Debug = False,
+) -> None:
+    """Index a folder of images: ids, links to units, labels and folds become a cohort."""
+    with following(debug) as progress:
+        from radboost.data.folder import refuse_existing
+        from radboost.data.identity import read_key
+        from radboost.data.index import IndexConfig
+        from radboost.data.index import index as make
+        from radboost.data.splits import FoldSpec
+        from radboost.data.tasks import get_task
+        from radboost.report.tables import cohort_table
+
+        refuse_existing(out, overwrite)
+        config = IndexConfig(
+            folds=FoldSpec.parse(folds), seed=seed, key=None if key is None else read_key(key), workers=workers
+        )
+        found = make(data_dir, None if task is None else get_task(task), config, progress)
+        cohort = found.cohort.save(out, overwrite=overwrite)
+    show(cohort_table(cohort, found.skipped))
+    next_command(f"radboost extract {out} --out STORE")

@@ -1,0 +1,85 @@
+"""One frame's bytes in, its stored pixel values out: the transfer syntax alone decides which decoder runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+from pydicom.uid import UID
+
+from radboost.data.codecs.jpeg import decode_jpeg, decode_jpeg_lossless, decode_jpeg_ls
+from radboost.data.codecs.jpeg2000 import decode_htj2k, decode_jpeg2000
+from radboost.data.codecs.native import decode_deflated, decode_native, decode_rle
+from radboost.data.codecs.spec import FrameSpec
+from radboost.errors import PixelError
+
+__all__ = ["BIG_ENDIAN", "COLOUR_AS_RGB", "NATIVE", "SUPPORTED", "decode"]
+
+BIG_ENDIAN = "1.2.840.10008.1.2.2"
+"""UID of the retired syntax Explicit VR Big Endian."""
+
+_DECODERS: dict[str, Callable[[bytes, FrameSpec], np.ndarray]] = {
+    "1.2.840.10008.1.2": decode_native,
+    "1.2.840.10008.1.2.1": decode_native,
+    # The whole data set was inflated when the file was read.
+    "1.2.840.10008.1.2.1.99": decode_native,
+    BIG_ENDIAN: partial(decode_native, big_endian=True),
+    "1.2.840.10008.1.2.4.50": decode_jpeg,
+    "1.2.840.10008.1.2.4.51": decode_jpeg,
+    "1.2.840.10008.1.2.4.57": decode_jpeg_lossless,
+    "1.2.840.10008.1.2.4.70": decode_jpeg_lossless,
+    "1.2.840.10008.1.2.4.80": partial(decode_jpeg_ls, lossy=False),
+    "1.2.840.10008.1.2.4.81": partial(decode_jpeg_ls, lossy=True),
+    "1.2.840.10008.1.2.4.90": partial(decode_jpeg2000, lossy=False),
+    "1.2.840.10008.1.2.4.91": partial(decode_jpeg2000, lossy=True),
+    "1.2.840.10008.1.2.4.201": partial(decode_htj2k, lossy=False),
+    "1.2.840.10008.1.2.4.202": partial(decode_htj2k, lossy=False),
+    "1.2.840.10008.1.2.4.203": partial(decode_htj2k, lossy=True),
+    "1.2.840.10008.1.2.5": decode_rle,
+    "1.2.840.10008.1.2.8.1": decode_deflated,
+}
+SUPPORTED = frozenset(_DECODERS)
+"""UIDs of the transfer syntaxes that `decode` reads."""
+
+NATIVE = frozenset({"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.1.99", BIG_ENDIAN})
+"""Syntaxes whose frames lie one after the other without encapsulation; all others keep each frame in fragments."""
+
+_PREFIX = "1.2.840.10008.1.2.4."
+COLOUR_AS_RGB = frozenset(_PREFIX + end for end in ("50", "51", "90", "91", "201", "202", "203"))
+"""Syntaxes whose decoders undo the colour transform; the others give colour as the header names it."""
+
+
+def decode(transfer_syntax: str, data: bytes, spec: FrameSpec) -> np.ndarray:
+    """Decode one frame.
+
+    Parameters
+    ----------
+    transfer_syntax
+        UID of PS3.6 table A-1.
+    data
+        The bytes of this frame, without encapsulation.
+    spec
+        What the header promises about it.
+
+    Returns
+    -------
+    numpy.ndarray
+        (rows, columns) or (rows, columns, 3); stored values, signed where they are; possibly read-only.
+        Colour is RGB for the syntaxes in `COLOUR_AS_RGB`, else in the header's photometric interpretation.
+
+    Raises
+    ------
+    PixelError
+        When the syntax is not supported, or header and bytes do not fit, or the decoder gives up.
+    """
+    decoder = _DECODERS.get(transfer_syntax)
+    name = UID(transfer_syntax).name
+    if decoder is None:
+        raise PixelError("no decoder for this transfer syntax", got=name)
+    try:
+        return decoder(data, spec)
+    except (PixelError, MemoryError):
+        raise
+    except Exception as error:  # a codec may raise anything on a damaged stream; all of it means the same to the run
+        raise PixelError(f"the {name} frame cannot be decoded", got=f"{type(error).__name__}: {error}") from error

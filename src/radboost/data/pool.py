@@ -1,0 +1,341 @@
+"""A supervised pool: files that hang, crash a decoder or ask for all the memory cost one item each, never the run.
+
+Jobs run in spawned processes that import no torch. Pixels come back through shared memory, small values through a
+pipe. The supervising itself (time limits, replacing dead workers) is pebble's.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import CancelledError
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing import get_context
+from multiprocessing.shared_memory import SharedMemory
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+from pebble import ProcessExpired, ProcessFuture, ProcessPool
+
+from radboost.errors import PixelError, RadboostError, UserError
+
+__all__ = ["Done", "Failed", "Limits", "Pool", "available_cores"]
+
+J = TypeVar("J")
+V = TypeVar("V")
+
+# How often in a row, without one finished job in between, a broken pool is built anew before we give up.
+_REBUILDS = 3
+
+
+def available_cores() -> int:
+    """Cores that this process may use, which in a container or a cluster job are fewer than the machine has."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one job may use.
+
+    Attributes
+    ----------
+    seconds
+        Wall time of one job.
+    memory_bytes
+        Address space beyond what the worker holds when it starts. Kept by the system where it can (Linux);
+        a job that wants more fails and the others go on.
+    """
+
+    seconds: float = 60.0
+    memory_bytes: int = 6 << 30
+
+
+@dataclass(frozen=True)
+class Done(Generic[J, V]):
+    """A finished job.
+
+    Attributes
+    ----------
+    job
+        The job.
+    value
+        What the function returned.
+    pixels
+        What the function wrote, uint16 of the pool's slot shape; a view that is valid until the next result
+        is asked for. None in a pool without slots.
+    seconds
+        Wall time in the worker.
+    """
+
+    job: J
+    value: V
+    pixels: np.ndarray | None
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Failed(Generic[J]):
+    """A job that gave no result.
+
+    Attributes
+    ----------
+    job
+        The job.
+    reason
+        What happened, for people; names no file.
+    kind
+        ``unreadable`` or ``not an image`` (the file's fault, told by the function), ``time limit``, ``memory``,
+        ``crashed`` (the worker died), or ``unexpected`` (the function raised something unforeseen).
+    """
+
+    job: J
+    reason: str
+    kind: str
+
+
+class _Slots(SharedMemory):
+    """Shared memory that can be given up while a reader still holds a view of it."""
+
+    def close(self) -> None:
+        with suppress(BufferError):  # then the mapping goes when the last view goes
+            super().close()
+
+
+@dataclass
+class _Pending(Generic[J]):
+    job: J
+    slot: int
+    future: ProcessFuture[Any]
+
+
+class Pool:
+    """Supervised workers; a context manager.
+
+    Parameters
+    ----------
+    workers
+        Number of processes.
+    limits
+        What one job may use.
+    slot_shape
+        Shape of the uint16 array that each job fills; without it jobs return values only.
+    ahead
+        Most jobs in flight, twice the workers by default: it bounds the memory, however many jobs come.
+    """
+
+    def __init__(
+        self,
+        workers: int,
+        limits: Limits = Limits(),
+        slot_shape: tuple[int, ...] | None = None,
+        ahead: int | None = None,
+    ) -> None:
+        if workers < 1 or (ahead is not None and ahead < 1):
+            msg = f"workers and ahead must be at least 1, got {workers} and {ahead}"
+            raise ValueError(msg)
+        self._workers = workers
+        self._limits = limits
+        self._shape = slot_shape
+        self._ahead = 2 * workers if ahead is None else ahead
+        self._memory: _Slots | None = None
+        self._pool: ProcessPool | None = None
+
+    def __enter__(self) -> Pool:
+        if self._shape is not None:
+            # One slot more than jobs in flight: the result that the caller looks at keeps its own.
+            size = 2 * int(np.prod(self._shape, dtype=np.int64)) * (self._ahead + 1)
+            try:
+                self._memory = _Slots(create=True, size=size)
+            except OSError as error:
+                raise RadboostError(
+                    "the shared memory for crops cannot be had",
+                    got=f"{size:,} bytes: {error.strerror}",
+                    do="Use fewer workers or a smaller crop size.",
+                ) from error
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop()
+        if self._memory is not None:
+            self._memory.close()
+            self._memory.unlink()
+            self._memory = None
+
+    def map(self, function: Callable[..., V], jobs: Iterable[J]) -> Iterator[Done[J, V] | Failed[J]]:
+        """Run a function over jobs and give the results in the order of the jobs.
+
+        Parameters
+        ----------
+        function
+            Called as ``function(job)``, or ``function(job, out=slot)`` in a pool with slots; importable by name, or a
+            partial of such a function.
+        jobs
+            As many as you like, also without end: each is taken when there is room for it.
+
+        Yields
+        ------
+        Done or Failed
+            One for each job.
+
+        Raises
+        ------
+        UserError
+            When the function raises one: the request is wrong, not a file.
+        RadboostError
+            When workers cannot be kept alive.
+        """
+        if self._shape is not None and self._memory is None:
+            msg = "a pool with slots is used within a with statement"
+            raise RuntimeError(msg)
+        source = iter(jobs)
+        free = deque(range(self._ahead + 1))
+        pending: deque[_Pending[J]] = deque()
+        rebuilds = 0
+        finished = False
+        try:
+            while True:
+                while len(pending) < self._ahead and free:
+                    job = next(source, _END)
+                    if job is _END:
+                        break
+                    slot = free.popleft()
+                    pending.append(_Pending(job, slot, self._schedule(function, job, slot)))  # type: ignore[arg-type]
+                if not pending:
+                    finished = True
+                    return
+                first = pending[0]
+                try:
+                    outcome: Any = first.future.result()
+                except BaseException as error:
+                    outcome = self._failure(first.job, error)
+                if outcome is None:
+                    rebuilds += 1
+                    self._rebuild(function, pending, rebuilds)
+                    continue
+                rebuilds = 0
+                pending.popleft()
+                yield outcome if isinstance(outcome, Failed) else self._done(first, outcome)
+                free.append(first.slot)
+        finally:
+            if not finished:
+                # The caller left early or something broke: what still runs must not write into a slot later.
+                self._stop()
+
+    def _schedule(self, function: Callable[..., V], job: J, slot: int) -> ProcessFuture[Any]:
+        if self._pool is None:
+            name = None if self._memory is None else self._memory.name
+            self._pool = ProcessPool(
+                max_workers=self._workers,
+                initializer=_start_worker,
+                initargs=(name, self._shape, self._limits.memory_bytes),
+                context=get_context("spawn"),
+            )
+        try:
+            return self._pool.schedule(_work, args=(function, job, slot), timeout=self._limits.seconds)
+        except RuntimeError as error:  # the pool broke since the last result
+            failed: ProcessFuture[Any] = ProcessFuture()
+            failed.set_exception(BrokenProcessPool(str(error)))
+            return failed
+
+    def _failure(self, job: J, error: BaseException) -> Failed[J] | None:
+        """Translate what a future raised; None when the pool itself is broken."""
+        if isinstance(error, BrokenProcessPool | CancelledError):
+            return None
+        if isinstance(error, TimeoutError):
+            return Failed(job, f"not done within the time limit of {self._limits.seconds:g} s", "time limit")
+        if isinstance(error, ProcessExpired):
+            return Failed(job, f"the worker process died ({_cause(error.exitcode)}); it was replaced", "crashed")
+        raise error
+
+    def _done(self, pending: _Pending[J], outcome: Any) -> Done[J, Any] | Failed[J]:
+        value, failure, seconds = outcome
+        if failure is not None:
+            return Failed(pending.job, *failure)
+        pixels = None
+        if self._memory is not None and self._shape is not None:
+            pixels = _slot(self._memory, self._shape, pending.slot)
+        return Done(pending.job, value, pixels, seconds)
+
+    def _rebuild(self, function: Callable[..., V], pending: deque[_Pending[J]], rebuilds: int) -> None:
+        """Start new workers and give them what the broken pool had not finished."""
+        self._stop()
+        if rebuilds > _REBUILDS:
+            raise RadboostError(
+                "worker processes die before they do any work",
+                got=f"{rebuilds} times in a row",
+                do="Look at the messages above, raise the memory limit or use fewer workers.",
+            )
+        for item in pending:
+            if not item.future.done() or item.future.cancelled() or item.future.exception() is not None:
+                item.future = self._schedule(function, item.job, item.slot)
+
+    def _stop(self) -> None:
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.stop()  # type: ignore[no-untyped-call]
+            pool.join()
+
+
+_END = object()
+
+
+def _cause(code: int) -> str:
+    # A negative exit code is the signal that ended the process; 9 is what the system sends when memory is out.
+    return {-9: "killed by the system, often for lack of memory", -11: "segmentation fault"}.get(
+        code, f"signal {-code}" if code < 0 else f"exit code {code}"
+    )
+
+
+def _slot(memory: SharedMemory, shape: tuple[int, ...], index: int) -> np.ndarray:
+    size = 2 * int(np.prod(shape, dtype=np.int64))
+    return np.ndarray(shape, np.uint16, buffer=memory.buf, offset=index * size)
+
+
+# What a worker process knows; set once by its initialiser, never in the parent.
+_memory: SharedMemory | None = None
+_shape: tuple[int, ...] = ()
+
+
+def _start_worker(name: str | None, shape: tuple[int, ...] | None, memory_bytes: int) -> None:
+    """Prepare a worker: threads, memory limit, shared memory. pebble has it ignore Ctrl-C already."""
+    global _memory, _shape
+    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ[variable] = "1"
+    if name is not None and shape is not None:
+        # Attaching registers the name a second time with the parent's resource tracker, which keeps a set:
+        # the parent's unlink clears it. The parent stops all workers before that.
+        _memory, _shape = _Slots(name), shape
+    if sys.platform == "linux":
+        import resource
+
+        held = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (held + memory_bytes, resource.RLIM_INFINITY))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def _work(function: Callable[..., V], job: J, slot: int) -> tuple[V | None, tuple[str, str] | None, float]:
+    """Run one job in the worker; what a bad file may raise comes back as (reason, kind)."""
+    begun = time.perf_counter()
+    try:
+        value = function(job) if _memory is None else function(job, out=_slot(_memory, _shape, slot))
+    except UserError:
+        raise
+    except PixelError as error:
+        # Without the file's name, which the job carries: reasons may be printed.
+        plain = str(PixelError(error.what, got=error.got, do=error.do))
+        return None, (plain, getattr(error, "kind", "unreadable")), time.perf_counter() - begun
+    except MemoryError:
+        return None, ("more memory is needed than the limit allows", "memory"), time.perf_counter() - begun
+    except Exception as error:  # one odd file must not end the run; a fault in our code shows by its count
+        return None, (f"{type(error).__name__}: {error}", "unexpected"), time.perf_counter() - begun
+    return value, None, time.perf_counter() - begun

@@ -1,0 +1,15 @@
+"""The embedding store: vectors of crops on disk, extracted once, read many times.
+
+A store is a folder: `store.json` (what made it, and the fingerprint that decides what belongs in it), immutable shards
+`part-00000.h5`, `part-00001.h5`, ... and `parts.jsonl`, one line a finished shard. A shard that `parts.jsonl` does not
+name is a leftover of a run that was cut off.
+"""
+
+from radboost.data.store.fingerprint import refuse_difference
+from radboost.data.store.lock import store_lock
+from radboost.data.store.parts import Part
+from radboost.data.store.reader import EmbeddingStore
+from radboost.data.store.shard import Rows
+from radboost.data.store.writer import StoreWriter
+
+__all__ = ["EmbeddingStore", "Part", "Rows", "StoreWriter", "refuse_difference", "store_lock"]

@@ -1,0 +1,165 @@
+"""One shard: an immutable HDF5 file whose embeddings a reader maps straight from the disk.
+
+The datasets are contiguous and uncompressed, so each is one run of bytes at a known offset: a random row costs a page
+of the file, not a chunk.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+
+from radboost.data.identity import ID_CHARACTERS
+from radboost.errors import FormatError, RadboostError
+
+__all__ = ["ID_DTYPE", "Rows", "Span", "read_ids", "shard_spans", "sync_folder", "write_shard"]
+
+FORMAT = 1
+ID_DTYPE = np.dtype(f"S{ID_CHARACTERS}")
+"""Crop ids as fixed-width bytes, so that they too can be mapped and sorted without Python objects."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What one shard holds, aligned by row.
+
+    Attributes
+    ----------
+    crop_ids
+        (n,) fixed-width bytes.
+    embeddings
+        Pool name to (n, width), float16 or float32.
+    failed
+        (m,) ids of crops that were tried and could not be embedded; they have no row.
+    reduce
+        (n,) uint8: wavelet levels dropped while decoding; None stands for 0.
+    """
+
+    crop_ids: npt.NDArray[np.bytes_]
+    embeddings: Mapping[str, npt.NDArray[np.floating]]
+    failed: npt.NDArray[np.bytes_]
+    reduce: npt.NDArray[np.uint8] | None = None
+
+    def __post_init__(self) -> None:
+        lengths = {name: len(e) for name, e in self.embeddings.items()} | {"crop_ids": len(self.crop_ids)}
+        if len(set(lengths.values())) != 1:
+            raise FormatError("columns of a shard differ in length", got=lengths)
+
+
+@dataclass(frozen=True)
+class Span:
+    """Where the bytes of one array lie in a file.
+
+    Attributes
+    ----------
+    offset
+        First byte in the file.
+    shape, dtype
+        Of the array, in C order.
+    """
+
+    offset: int
+    shape: tuple[int, ...]
+    dtype: np.dtype[np.generic]
+
+    def map(self, path: Path) -> npt.NDArray[np.generic]:
+        """Map the array read-only; nothing is read until it is touched."""
+        if 0 in self.shape:
+            return np.empty(self.shape, self.dtype)
+        return np.memmap(path, mode="r", dtype=self.dtype, shape=self.shape, offset=self.offset)
+
+
+def write_shard(path: Path, rows: Rows, fingerprint: str) -> None:
+    """Write a shard whole: temporary name, closed, fsynced, then moved into place.
+
+    Equal rows give equal bytes: default libver, no time stamps.
+
+    Raises
+    ------
+    RadboostError
+        The disk is full or cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        with h5py.File(temporary, "w") as file:
+            file.attrs["kind"] = "radboost shard"
+            file.attrs["format"] = FORMAT
+            file.attrs["fingerprint"] = fingerprint
+            group = file.create_group("embeddings")
+            for name in sorted(rows.embeddings):
+                _put(group, name, rows.embeddings[name])
+            n = len(rows.crop_ids)
+            _put(file, "crop_id", rows.crop_ids.astype(ID_DTYPE))
+            _put(file, "view", np.zeros(n, np.uint8))
+            _put(file, "reduce", np.zeros(n, np.uint8) if rows.reduce is None else rows.reduce)
+            _put(file, "failed", rows.failed.astype(ID_DTYPE))
+        with temporary.open("rb") as closed:
+            os.fsync(closed.fileno())
+        temporary.replace(path)
+        sync_folder(path.parent)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        do = "Free space or choose another --out; finished shards are kept and the next run goes on from them"
+        got = error.strerror or str(error)
+        raise RadboostError("a shard could not be written", where=path, got=got, do=do) from error
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a rename in `folder` durable."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _put(group: h5py.Group, name: str, values: npt.NDArray[np.generic]) -> None:
+    plist = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    plist.set_layout(h5py.h5d.CONTIGUOUS)
+    # Storage exists from the start, so that get_offset() always answers.
+    plist.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+    plist.set_obj_track_times(False)
+    space = h5py.h5s.create_simple(values.shape)
+    kind = h5py.h5t.py_create(values.dtype, logical=True)
+    dataset = h5py.h5d.create(group.id, name.encode(), kind, space, plist)
+    if values.size:
+        h5py.Dataset(dataset)[...] = values
+
+
+def shard_spans(path: Path) -> dict[str, Span]:
+    """Find where each array of a shard lies: ``crop_id``, ``view``, ``reduce``, ``failed``, ``embeddings/<pool>``.
+
+    Raises
+    ------
+    FormatError
+        The file is no shard, is damaged, or is of another format.
+    """
+    try:
+        with h5py.File(path, "r") as file:
+            if file.attrs.get("format") != FORMAT:
+                raise FormatError("is a shard of another format", where=path, got=file.attrs.get("format"))
+            found = {name: file[name] for name in ("crop_id", "view", "reduce", "failed")}
+            found |= {f"embeddings/{pool}": dataset for pool, dataset in file["embeddings"].items()}
+            return {name: _span(dataset, path) for name, dataset in found.items()}
+    except (OSError, KeyError, RuntimeError) as error:
+        do = "Run `extract` again: it makes the missing shards anew"
+        raise FormatError("cannot be read as a shard", where=path, got=str(error), do=do) from error
+
+
+def _span(dataset: h5py.Dataset, path: Path) -> Span:
+    offset = dataset.id.get_offset()
+    if offset is None and dataset.size:
+        raise FormatError(f"holds {dataset.name} in chunks, which cannot be mapped", where=path)
+    return Span(offset or 0, tuple(dataset.shape), dataset.dtype)
+
+
+def read_ids(path: Path) -> tuple[npt.NDArray[np.bytes_], npt.NDArray[np.bytes_]]:
+    """Read (crop ids, failed crop ids) of a shard."""
+    spans = shard_spans(path)
+    return np.array(spans["crop_id"].map(path), ID_DTYPE), np.array(spans["failed"].map(path), ID_DTYPE)

@@ -1,0 +1,73 @@
+"""Work on this machine: independent jobs over threads, one thread each, results in the order of the jobs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from typing import TypeVar
+
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from radboost.data.progress import Progress, Silent
+from radboost.errors import UserError
+
+__all__ = ["cores", "run_jobs"]
+
+Result = TypeVar("Result")
+
+
+def cores() -> int:
+    """Count the cores that this process may use, at least 1."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def run_jobs(
+    jobs: Sequence[Callable[[], Result]], workers: int | None = None, progress: Progress | None = None
+) -> list[Result]:
+    """Run independent jobs and give their results in order.
+
+    Every job computes with one thread, whatever the number of workers, so that sums are added up in the same order on
+    every machine and a result never depends on `workers`.
+
+    Parameters
+    ----------
+    jobs
+        Functions without arguments. They must release the interpreter lock to gain from a second worker, which the
+        numeric libraries do.
+    workers
+        Jobs at a time; None for one a core.
+    progress
+        Advanced by one a finished job.
+
+    Raises
+    ------
+    UserError
+        `workers` is less than 1.
+    Exception
+        Whatever a job raised; jobs not yet begun are then dropped.
+    """
+    if workers is not None and workers < 1:
+        raise UserError("there must be at least one worker", where="workers", got=workers)
+    bar = progress or Silent()
+    count = max(1, min(workers or cores(), len(jobs)))
+    with threadpool_limits(limits=1):
+        if count == 1:
+            return [_counted(job, bar) for job in jobs]
+        with ThreadPoolExecutor(count) as pool:
+            futures = [pool.submit(_counted, job, bar) for job in jobs]
+            done, waiting = wait(futures, return_when=FIRST_EXCEPTION)
+            for future in waiting:
+                future.cancel()
+            failed = [f for f in futures if f in done and not f.cancelled() and f.exception() is not None]
+            if failed:
+                return [failed[0].result()]
+            return [future.result() for future in futures]
+
+
+def _counted(job: Callable[[], Result], progress: Progress) -> Result:
+    result = job()
+    progress.advance()
+    return result

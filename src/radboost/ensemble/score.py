@@ -1,0 +1,129 @@
+"""Scores as a report prints them: each with a 95 % interval, drawn by group."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from radboost.ensemble.crossfit import Outcome, Panel
+from radboost.metrics import (
+    Bootstrap,
+    Difference,
+    Metric,
+    Scored,
+    auc,
+    clustered_difference,
+    clustered_interval,
+    log_loss,
+    pf1,
+)
+
+__all__ = ["Estimate", "Score", "blend_lead", "jsonable", "score"]
+
+FloatArray: TypeAlias = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number with its interval; ``nan`` where it is not defined."""
+
+    value: float = math.nan
+    low: float = math.nan
+    high: float = math.nan
+
+
+@dataclass(frozen=True)
+class Score:
+    """One row of the table of scores.
+
+    Attributes
+    ----------
+    name
+        What was scored.
+    loss
+        Log loss, in nats, under the policy's weights.
+    auc, pf1
+        Area under the ROC curve and probabilistic F1; not defined for several classes.
+    f1
+        F1 at a threshold, which is chosen on other rows than it calls unless the name says in-sample; not defined for
+        several classes.
+    detail
+        More on what was scored, such as which member is the best one.
+    lead
+        Log loss of the cross-fitted blend minus this row's, paired by row; None on the blend's own rows.
+    """
+
+    name: str
+    loss: Estimate
+    auc: Estimate = Estimate()
+    pf1: Estimate = Estimate()
+    f1: Estimate = Estimate()
+    detail: str = ""
+    lead: Difference | None = None
+
+
+def score(name: str, panel: Panel, outcome: Outcome, how: Bootstrap) -> Score:
+    """Score predictions on the judged rows of a panel.
+
+    Parameters
+    ----------
+    name
+        Name of the row.
+    panel
+        Labels, weights and groups.
+    outcome
+        Predictions and decisions for every row of the panel.
+    how
+        The bootstrap; one for all rows of a table, so that they are judged on the same draws.
+
+    Returns
+    -------
+    The row, without `detail` and `lead`.
+    """
+    if outcome.called is None:
+        return Score(name, _estimate(log_loss, panel, outcome.p, how))
+    positive = outcome.p[:, 1]
+    known = not np.isnan(outcome.called[panel.judged]).any()
+    return Score(
+        name,
+        loss=_estimate(log_loss, panel, positive, how),
+        auc=_estimate(auc, panel, positive, how),
+        pf1=_estimate(pf1, panel, positive, how),
+        f1=_estimate(pf1, panel, outcome.called, how) if known else Estimate(),
+    )
+
+
+def blend_lead(panel: Panel, blend: Outcome, other: Outcome, how: Bootstrap) -> Difference:
+    """Paired difference in log loss, blend minus other, on the judged rows."""
+    return clustered_difference(log_loss, _scored(panel, blend.p), other.p[panel.judged], how)
+
+
+def jsonable(value: object) -> object:
+    """Turn nested results into what JSON knows: ``nan`` becomes None, arrays and tuples become lists.
+
+    >>> jsonable({"a": (1.0, float("nan")), "b": np.float64(2)})
+    {'a': [1.0, None], 'b': 2.0}
+    """
+    if isinstance(value, Score | Difference | Estimate):
+        return jsonable(asdict(value))
+    if isinstance(value, dict):
+        return {str(k): jsonable(v) for k, v in value.items()}
+    if isinstance(value, np.ndarray | np.generic):
+        return jsonable(value.tolist())
+    if isinstance(value, list | tuple):
+        return [jsonable(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _scored(panel: Panel, p: FloatArray) -> Scored:
+    rows = panel.judged
+    return Scored(panel.label[rows], p[rows], panel.weight[rows], panel.group[rows])
+
+
+def _estimate(metric: Metric, panel: Panel, p: FloatArray, how: Bootstrap) -> Estimate:
+    rows = _scored(panel, p)
+    return Estimate(metric(rows.y, rows.p, rows.weight), *clustered_interval(metric, rows, how))

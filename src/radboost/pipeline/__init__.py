@@ -1,0 +1,1 @@
+"""What spans stages: blending runs into something that predicts, predicting, and the demo."""

@@ -1,0 +1,138 @@
+"""Runs to a blend on disk, which holds all that `predict` needs: weights, models, and how to make the embeddings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from radboost.booster.run import Run
+from radboost.data.folder import environment, new_folder, read_header, refuse_existing, write_header
+from radboost.data.predictions import Predictions, member_name
+from radboost.data.task import Task
+from radboost.ensemble.blend import BlendResult, fit_blend
+from radboost.ensemble.policy import Policy
+from radboost.errors import FormatError, MismatchError
+from radboost.metrics import Bootstrap
+
+__all__ = ["FORMAT", "Blend", "make_blend"]
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Blend:
+    """A blend folder.
+
+    Attributes
+    ----------
+    folder
+        Where it lies.
+    header
+        Content of ``blend.json``.
+    """
+
+    folder: Path
+    header: dict[str, Any]
+
+    @classmethod
+    def load(cls, folder: Path) -> Blend:
+        """Read a blend; raises UserError where it is none, FormatError where it is damaged."""
+        return cls(folder, read_header(folder, "blend", FORMAT))
+
+    @cached_property
+    def task(self) -> Task:
+        """The task that all its runs were made for."""
+        return Task.from_dict(self.header["task"])
+
+    @property
+    def weights(self) -> dict[str, dict[str, float]]:
+        """Weight by member, by target."""
+        return {t["target"]: t["weights"] for t in self.header["targets"]}
+
+    @property
+    def thresholds(self) -> dict[str, float | None]:
+        """Threshold chosen out of fold, by target; None where there is none."""
+        return {t["target"]: t["threshold"] for t in self.header["targets"]}
+
+    @cached_property
+    def predictions(self) -> Predictions:
+        """Cross-fitted blended predictions of the units it was fitted on."""
+        return Predictions.read(self.folder / "predictions.parquet")
+
+    @cached_property
+    def runs(self) -> list[tuple[str, Run]]:
+        """Its runs, each with the prefix that its members' names carry here."""
+        return [(part["prefix"], Run.load(self.folder / part["folder"])) for part in self.header["runs"]]
+
+
+def make_blend(runs: Sequence[Path], policy: str, out: Path, *, overwrite: bool = False) -> BlendResult:
+    """Blend runs under a policy, and write the blend with the models that carry weight.
+
+    Parameters
+    ----------
+    runs
+        Run folders, made on one cohort with one fold assignment.
+    policy
+        ``safe`` or ``risky``.
+    out, overwrite
+        Where it is written.
+
+    Returns
+    -------
+    BlendResult
+        Weights, certified gap, and cross-fitted scores.
+
+    Raises
+    ------
+    MismatchError
+        The runs are of different tasks or folds.
+    ExistsError
+        `out` is there and `overwrite` is off.
+    """
+    refuse_existing(out, overwrite)
+    loaded = [Run.load(folder) for folder in runs]
+    if any(run.task != loaded[0].task for run in loaded):
+        raise MismatchError("the runs are of different tasks", got=", ".join(run.task.name for run in loaded))
+    # Two runs may both have an "mlp/fused": numbers in the order given keep them apart.
+    prefixes = [f"{i}:" if len(loaded) > 1 else "" for i in range(1, len(loaded) + 1)]
+    joined = Predictions.join(_prefixed(run.predictions, p) for run, p in zip(loaded, prefixes, strict=True))
+    result = fit_blend(joined, Policy(policy), Bootstrap())
+    carrying = {name for target in result.targets for name, weight in target.weights.items() if weight > 0}
+    with new_folder(out, overwrite=overwrite) as folder:
+        parts = []
+        for number, (run, prefix) in enumerate(zip(loaded, prefixes, strict=True), start=1):
+            used = [m for m in run.members if prefix + member_name(*m) in carrying]
+            if used:
+                run.copy_members(folder / f"run-{number}", used)
+                parts.append({"prefix": prefix, "folder": f"run-{number}", "members": [list(m) for m in used]})
+        result.predictions.write(folder / "predictions.parquet")
+        content = {
+            **result.to_dict(),
+            "task": loaded[0].task.as_dict(),
+            "fold_hash": loaded[0].fold_hash,
+            "runs": parts,
+            "stores": _stores(loaded),
+            "environment": environment(),
+        }
+        write_header(folder, "blend", FORMAT, content)
+    return result
+
+
+def _prefixed(predictions: Predictions, prefix: str) -> Predictions:
+    if not prefix:
+        return predictions
+    return Predictions(predictions.table.assign(member=prefix + predictions.table["member"]))
+
+
+def _stores(runs: Sequence[Run]) -> list[dict[str, Any]]:
+    """How each store's embeddings were made, once a store: the weights' sha256 or seed is in there."""
+    found: dict[str, dict[str, Any]] = {}
+    for run in runs:
+        for store in run.stores:
+            found.setdefault(store["fingerprint_hash"], store)
+    if not found and any(run.stores for run in runs):
+        raise FormatError("a run does not say how its embeddings were made")
+    return list(found.values())

@@ -1,0 +1,303 @@
+"""A blend on exams it never saw: from a data folder, or from stored features."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from radboost.booster.design import Design, build_design
+from radboost.data.cohort import Cohort
+from radboost.data.folder import write_text
+from radboost.data.identity import read_key
+from radboost.data.index import IndexConfig, index
+from radboost.data.predictions import COLUMNS, Predictions, member_name
+from radboost.data.progress import Progress, Silent
+from radboost.data.store import EmbeddingStore
+from radboost.data.submission import decide, parse_threshold, submission
+from radboost.ensemble.blend import apply_blend
+from radboost.errors import ExistsError, LeakError, MismatchError, UserError, offenders
+from radboost.extractor.extract import ExtractConfig, extract
+from radboost.metrics import Bootstrap, Metric, Scored, auc, clustered_interval, log_loss, pf1
+from radboost.pipeline.blending import Blend
+
+__all__ = [
+    "ExternalScore",
+    "PredictConfig",
+    "Prediction",
+    "predict_exams",
+    "predict_stored",
+    "write_prediction",
+]
+
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class PredictConfig:
+    """How a blend predicts.
+
+    Attributes
+    ----------
+    threshold
+        ``none`` for probabilities, ``auto`` for decisions at the threshold chosen out of fold, or a number.
+    key
+        Key file of the training cohort, so that exams that were trained on are recognised and refused.
+    checkpoint
+        Weights of the backbone, where they came from a file.
+    device, batch_size, workers
+        As for `extract`.
+    """
+
+    threshold: str = "none"
+    key: Path | None = None
+    checkpoint: Path | None = None
+    device: str = "auto"
+    batch_size: int | None = None
+    workers: int | None = None
+
+
+@dataclass(frozen=True)
+class ExternalScore:
+    """How good the blend is on labelled units it never saw, with 95 % intervals clustered by patient.
+
+    Attributes
+    ----------
+    target, name
+        Target, and what was scored: ``blend`` or ``prior``, the training rate for everybody.
+    units, positives
+        Labelled units, and those of the last class.
+    values
+        By metric: value, low, high; NaN where it is not defined.
+    """
+
+    target: str
+    name: str
+    units: int
+    positives: int
+    values: dict[str, tuple[float, float, float]]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What `predict` made.
+
+    Attributes
+    ----------
+    submission
+        In the task's format, one row a unit.
+    external
+        Predictions of kind external, where any unit is labelled; else None.
+    scores
+        Of the labelled units.
+    quarantined
+        Images that could not be used.
+    notes
+        What the reader should know.
+    """
+
+    submission: pd.DataFrame
+    external: Predictions | None
+    scores: tuple[ExternalScore, ...]
+    quarantined: int
+    notes: tuple[str, ...]
+
+
+def predict_exams(
+    blend_folder: Path, data_dir: Path, config: PredictConfig | None = None, progress: Progress | None = None
+) -> Prediction:
+    """Index, embed and predict new exams; nothing but the result is kept.
+
+    Raises
+    ------
+    UserError
+        The folder is not laid out as the task's data, or weights of the backbone are missing (the error names them).
+    LeakError
+        With `config.key`: exams of patients that the blend was trained on.
+    """
+    config, progress = config or PredictConfig(), progress or Silent()
+    parse_threshold(config.threshold)
+    blend = Blend.load(blend_folder)
+    recipes = [ExtractConfig.from_config(s["config"], config.checkpoint) for s in blend.header["stores"]]
+    key = None if config.key is None else read_key(config.key)
+    found = index(data_dir, blend.task, IndexConfig(key=key, prefer_test=True, workers=config.workers), progress)
+    with tempfile.TemporaryDirectory(prefix="radboost-") as place:
+        cohort = found.cohort.save(Path(place) / "cohort")
+        stores = []
+        for number, recipe in enumerate(recipes):
+            recipe = recipe.on(device=config.device, batch_size=config.batch_size, workers=config.workers)
+            stores.append(extract(cohort, Path(place) / f"store-{number}", recipe, progress).store)
+        prediction = _predict(blend, cohort, stores, config)
+        bad = len(list(_quarantined(cohort)))
+    notes = list(prediction.notes)
+    if prediction.external is not None and key is None:
+        notes.append(
+            "Whether these patients were trained on cannot be told without the training cohort's --key: "
+            "if they were, these scores are not external."
+        )
+    return Prediction(prediction.submission, prediction.external, prediction.scores, bad, tuple(notes))
+
+
+def predict_stored(
+    blend_folder: Path,
+    cohort_folder: Path,
+    store_folders: Sequence[Path],
+    config: PredictConfig | None = None,
+    split: str | None = None,
+) -> Prediction:
+    """Predict a cohort's units from stored features; no image is read.
+
+    Parameters
+    ----------
+    blend_folder, cohort_folder, store_folders
+        The blend, the cohort, and a store of it for each fingerprint that the blend needs.
+    config
+        How.
+    split
+        Only units of this split, such as ``holdout``.
+
+    Raises
+    ------
+    MismatchError
+        A store that the blend needs is not among those given, or the split does not exist.
+    LeakError
+        Units of patients that the blend was trained on.
+    """
+    config = config or PredictConfig()
+    parse_threshold(config.threshold)
+    blend, cohort = Blend.load(blend_folder), Cohort.load(cohort_folder)
+    stores = [EmbeddingStore.open(folder) for folder in store_folders]
+    needed = [s["fingerprint_hash"] for s in blend.header["stores"]]
+    by_hash = {store.fingerprint_hash: store for store in stores}
+    absent = [h[:12] for h in needed if h not in by_hash]
+    if absent:
+        do = "Give each with --store; `store.json` names its fingerprint_hash"
+        raise MismatchError("the blend needs stores that were not given", got=offenders(absent), do=do)
+    return _predict(blend, cohort, [by_hash[h] for h in needed], config, split)
+
+
+def write_prediction(prediction: Prediction, out: Path, *, overwrite: bool = False) -> list[Path]:
+    """Write the submission, and the external predictions beside it where there are labels; return the paths."""
+    beside = out.with_name(f"{out.stem}.predictions.parquet")
+    there = [str(p) for p in (out, beside) if p.exists()]
+    if there and not overwrite:
+        raise ExistsError("already exists", where=there[0], do="Choose another --out, or give --overwrite")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        write_text(out, prediction.submission.to_csv(index=False))
+        if prediction.external is None:
+            beside.unlink(missing_ok=True)
+            return [out]
+        prediction.external.write(beside)
+    except OSError as error:
+        raise UserError("cannot be written", where=out, got=error.strerror, do="Choose another --out") from error
+    return [out, beside]
+
+
+def _quarantined(cohort: Cohort) -> list[Path]:
+    """Files set aside by index and extract, from the cohort's quarantine folder."""
+    if cohort.folder is None:
+        return []
+    tables = [pd.read_csv(path, dtype=str) for path in sorted((cohort.folder / "quarantine").glob("*.csv"))]
+    return [Path(p) for table in tables for p in table["path"]]
+
+
+def _predict(
+    blend: Blend, cohort: Cohort, stores: Sequence[EmbeddingStore], config: PredictConfig, split: str | None = None
+) -> Prediction:
+    design = build_design(cohort, stores)
+    if split is not None:
+        known = sorted(set(design.split.tolist()))
+        if split not in known:
+            raise MismatchError("the cohort has no such split", got=split, do=f"It has {', '.join(known)}")
+        design = design.take(design.split == split)
+    _refuse_trained(blend, design)
+    p = blend_design(blend, design)
+    named = cohort.units.set_index("unit_id")["unit"].reindex(design.unit)
+    threshold = parse_threshold(config.threshold)
+    out = {name: _decided(blend, name, values, threshold) for name, values in p.items()}
+    labelled = bool((design.label >= 0).any())
+    external = _external(design, p) if labelled else None
+    scores = tuple(_scores(blend, design, p)) if labelled else ()
+    return Prediction(submission(blend.task, named.tolist(), out), external, scores, 0, ())
+
+
+def blend_design(blend: Blend, design: Design) -> dict[str, FloatArray]:
+    """Blended probabilities (units, classes) by target: each member is the mean over its fold models."""
+    members: dict[str, dict[str, FloatArray]] = {t.name: {} for t in blend.task.targets}
+    for prefix, run in blend.runs:
+        for (member, kind), by_target in run.predict(design).items():
+            for target, values in by_target.items():
+                members[target][prefix + member_name(member, kind)] = values
+    return {name: apply_blend(blend.weights[name], parts) for name, parts in members.items()}
+
+
+def _refuse_trained(blend: Blend, design: Design) -> None:
+    """Groups carry keyed hashes, so this sees through renamed units as long as the key is the training cohort's."""
+    trained = set(blend.predictions.table["group"])
+    again = sorted({g for g in design.group.tolist() if g in trained})
+    if again:
+        raise LeakError(
+            "these patients were trained on, so this is no prediction of new exams",
+            got=f"{len(again)} of {len(set(design.group.tolist()))} groups",
+            do="Name a held-out split with --split; out-of-fold predictions of training units lie in the blend",
+        )
+
+
+def _decided(blend: Blend, target: str, p: FloatArray, threshold: float | str | None) -> npt.NDArray[np.generic]:
+    if threshold is None or not blend.task.target(target).binary:
+        return p
+    if threshold == "auto":
+        threshold = blend.thresholds[target]
+        if threshold is None:
+            raise UserError("the blend has no threshold: no positive was seen", where=target, do="Use --threshold none")
+    return decide(p, float(threshold))
+
+
+def _external(design: Design, p: dict[str, FloatArray]) -> Predictions:
+    tables = []
+    for column, target in enumerate(design.task.targets):
+        label = design.label[:, column]
+        for number in target.predicted:
+            y = np.where(label >= 0, (label == number).astype(float), np.nan)
+            rows = {"unit": design.unit, "target": target.name, "class": number, "y": y}
+            rows |= {"p": p[target.name][:, number], "member": "blend", "kind": "external"}
+            rows |= {"task_weight": design.task_weight[:, column], "target_weight": 1.0, "group": design.group}
+            tables.append(pd.DataFrame({**rows, "fold": -1, "fold_hash": design.fold_hash}))
+    return Predictions(pd.concat(tables, ignore_index=True).astype(COLUMNS))
+
+
+def _scores(blend: Blend, design: Design, p: dict[str, FloatArray]) -> list[ExternalScore]:
+    found = []
+    for column, target in enumerate(design.task.targets):
+        label = design.label[:, column]
+        known = label >= 0
+        prior = np.broadcast_to(_prior(blend, target.name, len(target.classes)), p[target.name].shape)
+        for name, values in (("blend", p[target.name]), ("prior", prior)):
+            metrics: dict[str, Metric] = {"loss": log_loss, "auc": auc, "pf1": pf1} if target.binary else {"loss": log_loss}
+            shown = values[known, 1] if target.binary else values[known]
+            rows = Scored(label[known], shown, design.task_weight[known, column], design.group[known])
+            measured = {m: (f(rows.y, rows.p, rows.weight), *_interval(f, rows)) for m, f in metrics.items()}
+            positives = int((label == len(target.classes) - 1).sum())
+            found.append(ExternalScore(target.name, name, int(known.sum()), positives, measured))
+    return found
+
+
+def _interval(metric: Metric, rows: Scored) -> tuple[float, float]:
+    return clustered_interval(metric, rows, Bootstrap()) if len(rows.y) else (math.nan, math.nan)
+
+
+def _prior(blend: Blend, target: str, classes: int) -> FloatArray:
+    """Weighted class frequencies of the units the blend was fitted on."""
+    for block in blend.predictions.blocks():
+        if block.target == target:
+            known = block.label >= 0
+            totals = np.bincount(block.label[known], block.task_weight[known], classes)
+            return np.asarray(totals / totals.sum(), dtype=np.float64)
+    raise MismatchError("the blend does not know the target", got=target)

@@ -1,0 +1,77 @@
+"""A task is valid once built, and survives the trip through JSON and TOML."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from radboost.data.task import Metadata, Target, Task
+from radboost.data.tasks import TASKS, get_task
+from radboost.errors import TaskError
+
+TOML = """
+table = "labels.csv"
+unit = "image_id"
+group = "patient_id"
+metric = "auc"
+[targets.malignant]
+[targets.density]
+column = "tissue"
+classes = ["F", "G", "D"]
+[images]
+paths = "{path}"
+crop = "breast"
+[slots]
+column = "view"
+values = ["MLO"]
+aliases = { ML = "MLO" }
+[metadata]
+categorical = ["laterality"]
+"""
+
+
+@pytest.mark.parametrize("task", TASKS.values(), ids=lambda t: t.name)
+def test_round_trip_through_json(task):
+    assert Task.from_dict(json.loads(json.dumps(task.as_dict()))) == task
+
+
+def test_toml_becomes_a_task(tmp_path):
+    path = tmp_path / "films.toml"
+    path.write_text(TOML)
+    task = get_task(str(path))
+    assert (task.name, task.unit, task.images.paths) == ("films", ("image_id",), ("{path}",))
+    assert task.target("malignant") == Target("malignant", "malignant")
+    assert task.target("density").predicted == (0, 1, 2)
+    assert task.slots.aliases == (("ML", "MLO"),)
+    assert Task.from_dict(json.loads(json.dumps(task.as_dict()))) == task
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (('metric = "auc"', 'metric = "rmse"'), "unknown metric.*Known: log_loss, auc, pf1"),
+        (('metric = "auc"', 'metrics = "auc"'), "unknown keys.*metrics"),
+        (('group = "patient_id"\n', ""), "lacks required keys.*group"),
+        (('categorical = ["laterality"]', 'categorical = ["malignant"]'), "target's column is also metadata"),
+        (('categorical = ["laterality"]', "categorical = [1]"), "metadata.categorical must be a list of text"),
+        (('classes = ["F", "G", "D"]', 'classes = ["F"]'), "two or more distinct classes"),
+        (('paths = "{path}"', "paths = []"), r"\[images\] needs paths"),
+        (("[targets.malignant]", "[targets.malignant"), "not valid TOML"),
+    ],
+)
+def test_a_bad_file_is_one_clear_error(tmp_path, change, message):
+    path = tmp_path / "films.toml"
+    path.write_text(TOML.replace(*change))
+    with pytest.raises(TaskError, match=message):
+        get_task(str(path))
+
+
+def test_an_unknown_name_lists_the_known_ones():
+    with pytest.raises(TaskError, match="rsna-breast"):
+        get_task("rsna-brest")
+
+
+def test_leak_columns_are_refused_as_features():
+    with pytest.raises(TaskError, match="forbidden as features.*BIRADS"):
+        Metadata(categorical=("BIRADS",), forbidden=("BIRADS",))
