@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 import pkgutil
+from pathlib import Path
 
 import pytest
 
@@ -25,7 +26,7 @@ def test_all_names_what_is_there(name):
 def test_public_functions_are_exported(name):
     # A public function that no __all__ names is either private by mistake or forgotten.
     module = importlib.import_module(name)
-    tree = ast.parse(open(module.__file__, encoding="utf-8").read())  # noqa: PTH123, SIM115
+    tree = ast.parse(Path(module.__file__).read_text("utf-8"))
     public = {n.name for n in tree.body if isinstance(n, ast.FunctionDef | ast.ClassDef) and not n.name.startswith("_")}
     assert public - set(getattr(module, "__all__", [])) <= {"main"} | _ENTRY.get(name, set())
 

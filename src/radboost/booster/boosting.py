@@ -20,12 +20,12 @@ DEPTH = 3
 SHRINKAGE = 10.0
 """L2 on leaf values, in units of row weight: a leaf of ten rows is halved."""
 
-COLUMNS_A_TREE = 16.0
+COLUMNS_A_TREE = 24.0
 LEAST_SHARE = 0.05
 
 
 def column_share(columns: int) -> float:
-    """Share of the columns that a tree may look at: about 16 of them, and never less than 5 %."""
+    """Share of the columns that a tree may look at: about 24 of them, and never less than 5 %."""
     return float(min(1.0, max(LEAST_SHARE, COLUMNS_A_TREE / max(1, columns))))
 
 

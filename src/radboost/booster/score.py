@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,8 @@ __all__ = ["PRIOR", "Measured", "Score", "macro_auc", "prior_predictions", "scor
 
 PRIOR = "prior"
 """Name of the row that predicts each fold by the class frequencies of the other folds."""
+
+MACRO_REPLICATES = 200
 
 Measured = tuple[float, float, float]
 """Value, and low and high of its 95 % interval drawn by patient; NaN where it is not defined."""
@@ -129,11 +131,19 @@ def _score(
         units=len(scored.y),
         groups=len(np.unique(scored.group)),
         loss=_measure(log_loss, scored, how),
-        auc=_measure(auc if binary else macro_auc, scored, how),
+        auc=_rank_score(block, scored, how),
         pf1=_measure(pf1, scored, how) if binary else undefined,
         gain=gain,
         weighted_loss=weighted_loss,
     )
+
+
+def _rank_score(block: Block, scored: Scored, how: Bootstrap | None) -> Measured:
+    if len(block.classes) == 2:
+        return _measure(auc, scored, how)
+    # Sorted anew for every class and replicate: fewer replicates keep the table quick.
+    how = how or Bootstrap()
+    return _measure(macro_auc, scored, replace(how, replicates=min(how.replicates, MACRO_REPLICATES)))
 
 
 def _shown(p: FloatArray) -> FloatArray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -14,7 +14,7 @@ from radboost.commands.options import Debug, Out, Overwrite
 __all__ = ["blend"]
 
 
-class PolicyName(str, Enum):
+class PolicyName(StrEnum):
     """Policies by name, known without importing the ensembler."""
 
     safe = "safe"
@@ -31,9 +31,9 @@ def blend(
     """Blend the members of runs; the headline score is cross-fitted."""
     with following(debug):
         from radboost.pipeline.blending import make_blend
-        from radboost.report.tables import blend_tables
+        from radboost.report.summaries import blend_tables
 
-        made = make_blend(policy.value, runs, out, overwrite=overwrite)
+        made = make_blend(runs, policy.value, out, overwrite=overwrite)
     for table in blend_tables(made, out):
         show(table)
     next_command(f"radboost predict {out} NEW_EXAMS --out predictions.csv")

@@ -26,8 +26,14 @@ __all__ = ["INTERRUPTED", "bar", "following", "next_command", "reported", "say",
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells count it."""
 
-_out = Console(highlight=False, soft_wrap=True)
+PIPE_WIDTH = 180
+"""Width of a table in a pipe or a file, which have none of their own: cutting a table there would lose numbers."""
+
 _err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def _out() -> Console:
+    return Console(highlight=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)
 
 
 class _Rate(TextColumn):
@@ -99,18 +105,25 @@ def reported(debug: bool) -> Iterator[None]:
 
 def say(text: str) -> None:
     """Print one line."""
-    _out.print(escape(text))
+    _out().print(escape(text), soft_wrap=True)
 
 
 def show(table: Table) -> None:
     """Print a table; numbers to the right, a note below."""
-    grid = Grid(title=escape(table.title), title_justify="left", show_edge=False, pad_edge=False)
+    # As a line of its own: rich would wrap a title to the width of the grid.
+    say(table.title)
+    if not table.rows:
+        return _notes(table)
+    grid = Grid(show_edge=False, pad_edge=False, show_header=any(table.columns))
     for number, name in enumerate(table.columns):
         grid.add_column(escape(name), justify="left" if number == 0 else "right", overflow="fold")
     for row in table.rows:
         grid.add_row(*(escape(cell) for cell in row))
-    # A pipe or a file has no width of its own; cutting a table there would lose numbers.
-    _out.print(grid, width=None if _out.is_terminal else 200, soft_wrap=not _out.is_terminal)
+    _out().print(grid)
+    return _notes(table)
+
+
+def _notes(table: Table) -> None:
     for note in table.notes:
         say(note)
 

@@ -24,9 +24,10 @@ def demo(
     """Make a synthetic screening cohort and run every stage on it, without a network."""
     with following(debug) as progress:
         from radboost.pipeline.demo import DemoConfig, run_demo
-        from radboost.report.tables import demo_tables
+        from radboost.report.summaries import demo_table
 
         result = run_demo(DemoConfig(out, patients, seed, workers, overwrite), progress)
-    for table in demo_tables(result):
-        show(table)
-    say(f"everything lies in {out}")
+    show(demo_table(result))
+    say(f"everything lies in {out}:")
+    for name, what in result.places:
+        say(f"  {name:<18} {what}")

@@ -20,40 +20,44 @@ def extract(
     out: Out,
     backbone: Annotated[str, typer.Option("--backbone", help="Any timm model by name.")] = BACKBONE,
     checkpoint: Checkpoint = None,
-    random_init: Annotated[
-        int | None, typer.Option("--random-init", help="Untrained weights from this seed.")
-    ] = None,
+    random_init: Annotated[int | None, typer.Option("--random-init", help="Untrained weights from this seed.")] = None,
     pool: Annotated[
         list[str] | None, typer.Option("--pool", help="avg, max, avgmax or cls; repeat for several. [default: avg]")
     ] = None,
     crop: Annotated[str | None, typer.Option("--crop", help="breast, body or frame. [default: the task's]")] = None,
-    size: Annotated[int | None, typer.Option("--size", min=32, help="Side of a crop, pixels. [default: the task's]")] = None,
+    size: Annotated[
+        int | None, typer.Option("--size", min=32, help="Side of a crop, pixels. [default: the task's]")
+    ] = None,
     device: Device = "auto",
     precision: Annotated[str, typer.Option("--precision", help="auto, fp32, bf16 or fp16.")] = "auto",
     batch_size: BatchSize = None,
     workers: Workers = None,
-    shard_rows: Annotated[int | None, typer.Option("--shard-rows", min=1, help="Crops a shard; default measured.")] = None,
+    shard_rows: Annotated[int | None, typer.Option("--shard-rows", min=1, help="Crops a shard.")] = None,
     overwrite: Overwrite = False,
     debug: Debug = False,
 ) -> None:
     """Turn a cohort's crops into embeddings; what is in the store already is not computed again."""
     with following(debug) as progress:
-        from radboost.pipeline.extraction import ExtractOptions, extract_cohort
-        from radboost.report.tables import extract_table
+        from radboost.data.cohort import Cohort
+        from radboost.data.crop import PixelPolicy
+        from radboost.data.task import Images
+        from radboost.extractor.backbone import BackboneConfig
+        from radboost.extractor.config import ExtractConfig
+        from radboost.extractor.extract import extract as run
+        from radboost.report.summaries import extract_table
 
-        options = ExtractOptions(
-            backbone=backbone,
-            checkpoint=checkpoint,
-            random_init=random_init,
-            pool=tuple(pool or ("avg",)),
-            crop=crop,
-            size=size,
-            device=device,
+        found = Cohort.load(cohort)
+        images = found.task.images if found.task else Images()
+        pixels = PixelPolicy.of(crop or images.crop, size or images.size, images.windows)
+        config = ExtractConfig(
+            BackboneConfig(backbone, checkpoint, random_init, pixels.size, tuple(pool or ("avg",))),
+            pixels,
             precision=precision,
+            device=device,
             batch_size=batch_size,
             workers=workers,
             shard_rows=shard_rows,
         )
-        result = extract_cohort(cohort, out, options, overwrite=overwrite, progress=progress)
+        result = run(found, out, config, progress, overwrite=overwrite)
     show(extract_table(result, out))
     next_command(f"radboost fit-boost {cohort} {out} --out RUN")

@@ -33,9 +33,21 @@ def fit_boost(
     with following(debug) as progress:
         from radboost.booster.crossfit import LEARNERS, BoostConfig
         from radboost.booster.crossfit import fit_boost as fit
-        from radboost.report.tables import run_table
+        from radboost.booster.weights import read_weights
+        from radboost.data.cohort import Cohort
+        from radboost.data.folder import refuse_existing
+        from radboost.data.store import EmbeddingStore
+        from radboost.report.summaries import run_tables
 
-        config = BoostConfig(learners=tuple(learner or LEARNERS), seed=seed, workers=workers)
-        run = fit(cohort, stores, config)
-    show(run_table(run))
+        refuse_existing(out, overwrite)
+        config = BoostConfig(
+            learners=tuple(dict.fromkeys(learner or LEARNERS)),
+            weights=None if weights is None else read_weights(weights),
+            seed=seed,
+            workers=workers,
+        )
+        opened = [EmbeddingStore.open(folder) for folder in stores]
+        run = fit(Cohort.load(cohort), opened, config, progress).save(out, overwrite=overwrite)
+    for table in run_tables(run):
+        show(table)
     next_command(f"radboost blend safe {out} --out BLEND")

@@ -34,7 +34,7 @@ def index(
         from radboost.data.index import index as make
         from radboost.data.splits import FoldSpec
         from radboost.data.tasks import get_task
-        from radboost.report.tables import cohort_table
+        from radboost.report.summaries import cohort_table
 
         refuse_existing(out, overwrite)
         config = IndexConfig(

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from radboost.commands.console import following, say, show
-from radboost.commands.options import BatchSize, Checkpoint, Debug, Device, Out, Overwrite, Workers
+from radboost.commands.options import BatchSize, Debug, Device, Out, Overwrite, Workers
 
 __all__ = ["predict"]
 
@@ -23,11 +23,13 @@ def predict(
     cohort: Annotated[Path | None, typer.Option("--cohort", help="A cohort, to predict from stored features.")] = None,
     store: Annotated[list[Path] | None, typer.Option("--store", help="Its stores; repeat for several.")] = None,
     split: Annotated[str | None, typer.Option("--split", help="Only this split of the cohort.")] = None,
-    threshold: Annotated[str, typer.Option("--threshold", help="none, auto (chosen out of fold) or a number.")] = "none",
+    threshold: Annotated[str, typer.Option("--threshold", help="none, auto or a number.")] = "none",
     key: Annotated[
         Path | None, typer.Option("--key", help="Key file of the training cohort: refuses exams that were trained on.")
     ] = None,
-    checkpoint: Checkpoint = None,
+    checkpoint: Annotated[
+        list[Path] | None, typer.Option("--checkpoint", help="Backbone weights, where they came from files; repeats.")
+    ] = None,
     device: Device = "auto",
     batch_size: BatchSize = None,
     workers: Workers = None,
@@ -36,21 +38,33 @@ def predict(
 ) -> None:
     """Predict new exams, or a cohort from its stored features; writes the task's submission format."""
     with following(debug) as progress:
-        from radboost.pipeline.prediction import PredictConfig, predict_exams, predict_stored, write_prediction
-        from radboost.report.tables import prediction_table
+        from radboost.errors import UserError
+        from radboost.pipeline.prediction import (
+            PredictConfig,
+            predict_exams,
+            predict_stored,
+            refuse_written,
+            write_prediction,
+        )
+        from radboost.report.summaries import prediction_table
 
         config = PredictConfig(
             threshold=threshold,
             key=key,
-            checkpoint=checkpoint,
+            checkpoints=tuple(checkpoint or ()),
             device=device,
             batch_size=batch_size,
             workers=workers,
         )
+        refuse_written(out, overwrite)
         if data_dir is not None:
+            if cohort is not None or store or split is not None:
+                raise UserError("give new exams, or --cohort and --store, not both")
             found = predict_exams(blend, data_dir, config, progress)
-        else:
+        elif cohort is not None:
             found = predict_stored(blend, cohort, store or [], config, split)
+        else:
+            raise UserError("nothing to predict", do="Name a folder of new exams, or give --cohort and --store")
         written = write_prediction(found, out, overwrite=overwrite)
     show(prediction_table(found))
     for path in written:

@@ -13,7 +13,7 @@ import numpy as np
 from radboost.data.boxes import Box, find_breast
 from radboost.data.codecs import read_raster
 from radboost.data.dicom import Frame, Window, classify, display, read_frame
-from radboost.errors import PixelError
+from radboost.errors import PixelError, UserError
 
 __all__ = ["CropInfo", "CropJob", "PixelPolicy", "load", "render"]
 
@@ -62,6 +62,20 @@ class PixelPolicy:
         if any(not width >= 1 for _, width in self.windows):
             msg = f"a window is at least 1 wide, got {self.windows}"
             raise ValueError(msg)
+
+    @classmethod
+    def of(cls, crop: str, size: int, windows: tuple[tuple[float, float], ...] = ()) -> PixelPolicy:
+        """Build a policy from what a task or a command line says; breasts are mirrored.
+
+        Raises
+        ------
+        UserError
+            A value is out of range.
+        """
+        try:
+            return cls(size=size, crop=crop, windows=windows, mirror=crop == "breast")  # type: ignore[arg-type]
+        except ValueError as error:
+            raise UserError("the pixels asked for cannot be had", got=str(error)) from error
 
     @property
     def channels(self) -> int:

@@ -14,7 +14,7 @@ from radboost.errors import MismatchError, UserError
 __all__ = ["decide", "parse_threshold", "submission"]
 
 
-def submission(task: Task, units: Sequence[str], p: Mapping[str, npt.NDArray[np.float64]]) -> pd.DataFrame:
+def submission(task: Task, units: Sequence[str], p: Mapping[str, npt.NDArray[np.generic]]) -> pd.DataFrame:
     """Lay out predictions: the id column, then one column a binary target or one a class.
 
     Parameters

@@ -1,0 +1,1 @@
+"""Stage one: a cohort's crops through a frozen backbone into an embedding store."""

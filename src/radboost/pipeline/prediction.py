@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +15,7 @@ import pandas as pd
 
 from radboost.booster.design import Design, build_design
 from radboost.data.cohort import Cohort
-from radboost.data.folder import write_text
+from radboost.data.folder import file_sha256, write_text
 from radboost.data.identity import read_key
 from radboost.data.index import IndexConfig, index
 from radboost.data.predictions import COLUMNS, Predictions, member_name
@@ -23,7 +24,8 @@ from radboost.data.store import EmbeddingStore
 from radboost.data.submission import decide, parse_threshold, submission
 from radboost.ensemble.blend import apply_blend
 from radboost.errors import ExistsError, LeakError, MismatchError, UserError, offenders
-from radboost.extractor.extract import ExtractConfig, extract
+from radboost.extractor.config import ExtractConfig
+from radboost.extractor.extract import extract
 from radboost.metrics import Bootstrap, Metric, Scored, auc, clustered_interval, log_loss, pf1
 from radboost.pipeline.blending import Blend
 
@@ -33,6 +35,7 @@ __all__ = [
     "Prediction",
     "predict_exams",
     "predict_stored",
+    "refuse_written",
     "write_prediction",
 ]
 
@@ -49,15 +52,15 @@ class PredictConfig:
         ``none`` for probabilities, ``auto`` for decisions at the threshold chosen out of fold, or a number.
     key
         Key file of the training cohort, so that exams that were trained on are recognised and refused.
-    checkpoint
-        Weights of the backbone, where they came from a file.
+    checkpoints
+        Weights of backbones, where they came from files.
     device, batch_size, workers
         As for `extract`.
     """
 
     threshold: str = "none"
     key: Path | None = None
-    checkpoint: Path | None = None
+    checkpoints: tuple[Path, ...] = ()
     device: str = "auto"
     batch_size: int | None = None
     workers: int | None = None
@@ -124,14 +127,13 @@ def predict_exams(
     config, progress = config or PredictConfig(), progress or Silent()
     parse_threshold(config.threshold)
     blend = Blend.load(blend_folder)
-    recipes = [ExtractConfig.from_config(s["config"], config.checkpoint) for s in blend.header["stores"]]
+    recipes = [_recipe(s["config"], config) for s in blend.header["stores"]]
     key = None if config.key is None else read_key(config.key)
     found = index(data_dir, blend.task, IndexConfig(key=key, prefer_test=True, workers=config.workers), progress)
     with tempfile.TemporaryDirectory(prefix="radboost-") as place:
         cohort = found.cohort.save(Path(place) / "cohort")
         stores = []
         for number, recipe in enumerate(recipes):
-            recipe = recipe.on(device=config.device, batch_size=config.batch_size, workers=config.workers)
             stores.append(extract(cohort, Path(place) / f"store-{number}", recipe, progress).store)
         prediction = _predict(blend, cohort, stores, config)
         bad = len(list(_quarantined(cohort)))
@@ -184,10 +186,8 @@ def predict_stored(
 
 def write_prediction(prediction: Prediction, out: Path, *, overwrite: bool = False) -> list[Path]:
     """Write the submission, and the external predictions beside it where there are labels; return the paths."""
-    beside = out.with_name(f"{out.stem}.predictions.parquet")
-    there = [str(p) for p in (out, beside) if p.exists()]
-    if there and not overwrite:
-        raise ExistsError("already exists", where=there[0], do="Choose another --out, or give --overwrite")
+    refuse_written(out, overwrite)
+    beside = _beside(out)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         write_text(out, prediction.submission.to_csv(index=False))
@@ -198,6 +198,28 @@ def write_prediction(prediction: Prediction, out: Path, *, overwrite: bool = Fal
     except OSError as error:
         raise UserError("cannot be written", where=out, got=error.strerror, do="Choose another --out") from error
     return [out, beside]
+
+
+def refuse_written(out: Path, overwrite: bool) -> None:
+    """Raise ExistsError where a result is there already, before any work is done."""
+    there = [path for path in (out, _beside(out)) if path.exists()]
+    if there and not overwrite:
+        raise ExistsError("already exists", where=there[0], do="Choose another --out, or give --overwrite")
+
+
+def _beside(out: Path) -> Path:
+    return out.with_name(f"{out.stem}.predictions.parquet")
+
+
+def _recipe(made: Mapping[str, Any], config: PredictConfig) -> ExtractConfig:
+    """Ask for the features that the blend was fitted on, with the weights file that made them, if one did."""
+    file = None
+    if made["weights"]["kind"] == "checkpoint":
+        wanted = made["weights"]["file_sha256"]
+        matching = [path for path in config.checkpoints if path.is_file() and file_sha256(path) == wanted]
+        file = (*matching, *config.checkpoints, None)[0]
+    recipe = ExtractConfig.from_config(made, file)
+    return replace(recipe, device=config.device, batch_size=config.batch_size, workers=config.workers)
 
 
 def _quarantined(cohort: Cohort) -> list[Path]:
@@ -280,7 +302,9 @@ def _scores(blend: Blend, design: Design, p: dict[str, FloatArray]) -> list[Exte
         known = label >= 0
         prior = np.broadcast_to(_prior(blend, target.name, len(target.classes)), p[target.name].shape)
         for name, values in (("blend", p[target.name]), ("prior", prior)):
-            metrics: dict[str, Metric] = {"loss": log_loss, "auc": auc, "pf1": pf1} if target.binary else {"loss": log_loss}
+            metrics: dict[str, Metric] = (
+                {"loss": log_loss, "auc": auc, "pf1": pf1} if target.binary else {"loss": log_loss}
+            )
             shown = values[known, 1] if target.binary else values[known]
             rows = Scored(label[known], shown, design.task_weight[known, column], design.group[known])
             measured = {m: (f(rows.y, rows.p, rows.weight), *_interval(f, rows)) for m, f in metrics.items()}

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import imagecodecs
 import numpy as np
 
@@ -91,7 +95,44 @@ def decode_htj2k(data: bytes, spec: FrameSpec, *, lossy: bool) -> np.ndarray:
     -------
     numpy.ndarray
         `spec.shape`; stored values.
+
+    Raises
+    ------
+    PixelError
+        When the codestream is damaged.
     """
     stream = siz(data)
     check(stream, spec)
-    return _stored(imagecodecs.htj2k_decode(data), stream, spec, lossy=lossy)
+    # No marker can stand inside packets (ISO 15444-1 B.10.1), so the end of codestream is found or missing. The
+    # decoder does without and leaves the rest of the picture empty.
+    if data.rfind(b"\xff\xd9") < 0:
+        raise PixelError("the HTJ2K codestream ends early: no end-of-codestream marker", got=f"{len(data):,} bytes")
+    with _swallowed_errors() as errors:
+        values = imagecodecs.htj2k_decode(data)
+    if errors:
+        raise PixelError("the HTJ2K codestream is damaged or ends early", got=errors[0])
+    return _stored(values, stream, spec, lossy=lossy)
+
+
+@contextmanager
+def _swallowed_errors() -> Iterator[list[str]]:
+    """Collect what the HTJ2K decoder meets and does not raise.
+
+    imagecodecs (2026.3.6) loses an error inside the codestream: it goes to the interpreter's hooks for errors that
+    nobody can catch, and a picture that was filled in part is returned as if all were well.
+    """
+    seen: list[str] = []
+    hooks = sys.unraisablehook, sys.excepthook
+
+    def unraisable(event: sys.UnraisableHookArgs) -> None:
+        if "htj2k" in str(event.object):
+            seen.append(str(event.exc_value))
+        else:
+            hooks[0](event)
+
+    # The same error also goes to the other hook, which would print it.
+    sys.unraisablehook, sys.excepthook = unraisable, lambda kind, error, trace: seen.append(str(error))
+    try:
+        yield seen
+    finally:
+        sys.unraisablehook, sys.excepthook = hooks

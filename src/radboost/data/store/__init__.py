@@ -5,11 +5,21 @@ A store is a folder: `store.json` (what made it, and the fingerprint that decide
 name is a leftover of a run that was cut off.
 """
 
-from radboost.data.store.fingerprint import refuse_difference
+from radboost.data.store.fingerprint import differing, refuse_difference
 from radboost.data.store.lock import store_lock
 from radboost.data.store.parts import Part
-from radboost.data.store.reader import EmbeddingStore
-from radboost.data.store.shard import Rows
+from radboost.data.store.reader import EmbeddingStore, store_header
+from radboost.data.store.shard import ID_DTYPE, Rows
 from radboost.data.store.writer import StoreWriter
 
-__all__ = ["EmbeddingStore", "Part", "Rows", "StoreWriter", "refuse_difference", "store_lock"]
+__all__ = [
+    "ID_DTYPE",
+    "EmbeddingStore",
+    "Part",
+    "Rows",
+    "StoreWriter",
+    "differing",
+    "refuse_difference",
+    "store_header",
+    "store_lock",
+]

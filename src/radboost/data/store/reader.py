@@ -17,16 +17,35 @@ from radboost.data.store.parts import PARTS, Part, read_parts
 from radboost.data.store.shard import ID_DTYPE, Span, shard_spans
 from radboost.errors import FormatError, UserError
 
-__all__ = ["FORMAT", "KIND", "EmbeddingStore", "part_is_whole"]
+__all__ = ["FORMAT", "KIND", "EmbeddingStore", "part_is_whole", "store_header"]
 
 KIND = "store"
 FORMAT = 1
+FIELDS = ("config", "dtype", "fingerprint", "fingerprint_hash", "pools", "rows_per_shard")
 
 
 def part_is_whole(folder: Path, part: Part) -> bool:
     """Whether a shard's file is there with its right length; its content is for `EmbeddingStore.verify`."""
     path = folder / part.name
     return path.is_file() and path.stat().st_size == part.bytes
+
+
+def store_header(folder: Path) -> dict[str, Any]:
+    """Read and check `store.json`.
+
+    Raises
+    ------
+    UserError
+        The folder is no store.
+    FormatError
+        Its header is damaged.
+    """
+    header = read_header(folder, KIND, FORMAT)
+    lacking = [f for f in FIELDS if f not in header]
+    if lacking or digest(header["fingerprint"]) != header["fingerprint_hash"]:
+        got = f"no {', '.join(lacking)}" if lacking else "a fingerprint that is not its hash"
+        raise FormatError("has a damaged header", where=folder / f"{KIND}.json", got=got)
+    return header
 
 
 @dataclass(frozen=True)
@@ -63,11 +82,7 @@ class EmbeddingStore:
             Its header is damaged, or a shard is missing or cut off.
         """
         folder = Path(folder)
-        header = read_header(folder, KIND, FORMAT)
-        lacking = [f for f in ("fingerprint", "fingerprint_hash", "config", "pools", "dtype") if f not in header]
-        if lacking or digest(header["fingerprint"]) != header["fingerprint_hash"]:
-            got = f"no {', '.join(lacking)}" if lacking else "a fingerprint that is not its hash"
-            raise FormatError("has a damaged header", where=folder / f"{KIND}.json", got=got)
+        header = store_header(folder)
         parts = tuple(read_parts(folder))
         for part in parts:
             if not part_is_whole(folder, part):

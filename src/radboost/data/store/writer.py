@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,14 +10,26 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from radboost.data.folder import digest, environment, file_sha256, read_header, write_header
+from radboost.data.folder import digest, environment, file_sha256, write_header
 from radboost.data.store.fingerprint import refuse_difference
 from radboost.data.store.parts import PARTS, Part, append_part, part_name, read_parts, rewrite_parts
-from radboost.data.store.reader import FORMAT, KIND, EmbeddingStore, part_is_whole
+from radboost.data.store.reader import FORMAT, KIND, EmbeddingStore, part_is_whole, store_header
 from radboost.data.store.shard import ID_DTYPE, Rows, read_ids, write_shard
 from radboost.errors import UserError
 
 __all__ = ["StoreWriter"]
+
+
+TEMPORARY = (".part-*.tmp", f".{PARTS}.*", f".{KIND}.json.*")
+"""What a killed run leaves half written."""
+
+
+def _sweep(folder: Path, patterns: Iterable[str], keep: Iterable[str] = ()) -> None:
+    kept = set(keep)
+    for pattern in patterns:
+        for path in folder.glob(pattern):
+            if path.name not in kept:
+                path.unlink()
 
 
 @dataclass
@@ -49,9 +61,10 @@ class StoreWriter:
         content
             `fingerprint`, `config`, `pools` (name to width), `dtype`, `rows_per_shard`.
         """
+        _sweep(folder, TEMPORARY)
         header = {**content, "fingerprint_hash": digest(content["fingerprint"])}
         write_header(folder, KIND, FORMAT, header)
-        return cls(folder, read_header(folder, KIND, FORMAT))
+        return cls(folder, store_header(folder))
 
     @classmethod
     def resume(cls, folder: Path, fingerprint: Mapping[str, Any]) -> StoreWriter:
@@ -62,21 +75,14 @@ class StoreWriter:
         MismatchError
             The store has another fingerprint; the fields that differ are named.
         """
-        header = read_header(folder, KIND, FORMAT)
+        header = store_header(folder)
         refuse_difference(header["fingerprint"], fingerprint, folder)
         listed = read_parts(folder)
         parts = [part for part in listed if part_is_whole(folder, part)]
         writer = cls(folder, header, parts)
-        writer._sweep()
+        _sweep(folder, (*TEMPORARY, "part-*.h5"), {part.name for part in parts})
         rewrite_parts(folder, parts)
         return writer
-
-    def _sweep(self) -> None:
-        known = {part.name for part in self.parts}
-        for pattern in ("part-*.h5", ".part-*.tmp", f".{PARTS}.*", f".{KIND}.json.*"):
-            for path in self.folder.glob(pattern):
-                if path.name not in known:
-                    path.unlink()
 
     @property
     def rows_per_shard(self) -> int:
@@ -132,6 +138,5 @@ class StoreWriter:
         if not (folder / f"{KIND}.json").is_file():
             raise UserError("holds something else than a store", where=folder, do="Choose another --out")
         (folder / PARTS).unlink(missing_ok=True)
-        for path in [*folder.glob("part-*.h5"), *folder.glob(".part-*.tmp")]:
-            path.unlink()
+        _sweep(folder, (*TEMPORARY, "part-*.h5"))
         (folder / f"{KIND}.json").unlink()

@@ -95,12 +95,13 @@ def load_backbone(config: BackboneConfig) -> Backbone:
         _load_checkpoint(model, config)
     else:
         model = _pretrained(config)
-    settings = timm.data.resolve_model_data_config(model)
+    settings: dict[str, Any] = timm.data.resolve_model_data_config(model)  # type: ignore[attr-defined, no-untyped-call]
+    reset: Callable[..., None] = model.reset_classifier  # type: ignore[assignment]
     try:
         # Without its pooling the network gives the feature map, final normalisation included.
-        model.reset_classifier(0, "")
+        reset(0, "")
     except (AssertionError, TypeError):
-        model.reset_classifier(0)
+        reset(0)
     model.eval().requires_grad_(False)
     layout, widths = _probe(model, config)
     mean, std = (tuple(float(v) for v in settings[name]) for name in ("mean", "std"))
@@ -108,7 +109,15 @@ def load_backbone(config: BackboneConfig) -> Backbone:
 
 
 def _known(name: str) -> None:
-    if name.startswith(HUB) or timm.is_model(name):
+    if name.startswith(HUB):
+        return
+    if timm.is_model(name):
+        try:
+            timm.models.get_pretrained_cfg(name)
+        except RuntimeError as error:
+            architecture = name.split(".")[0]
+            do = f"Tags: {', '.join(timm.list_pretrained(f'{architecture}.*')) or 'none'}"
+            raise UserError("timm knows the model but not the tag", where="--backbone", got=name, do=do) from error
         return
     close = difflib.get_close_matches(name.split(".")[0], timm.list_models(), n=4, cutoff=0.4)
     do = f"Did you mean {', '.join(close)}?" if close else "timm.list_models() names them all"
@@ -218,7 +227,7 @@ def _probe(model: nn.Module, config: BackboneConfig) -> tuple[Layout, dict[str, 
     if not torch.is_tensor(features) or features.ndim not in (3, 4):
         raise UserError("gives no feature map to pool", where=config.name, do="Choose another --backbone")
     layout = Layout(
-        channels_last=features.ndim == 4 and str(getattr(model, "output_fmt", "NCHW")) == "NHWC",
+        channels_last=features.ndim == 4 and str(getattr(model, "output_fmt", "")).endswith("NHWC"),
         prefix=int(getattr(model, "num_prefix_tokens", 0) or 0) if features.ndim == 3 else 0,
         has_cls=features.ndim == 3 and getattr(model, "cls_token", None) is not None,
     )

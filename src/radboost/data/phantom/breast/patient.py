@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Literal
 
 import numpy as np
@@ -17,7 +16,7 @@ from radboost.errors import UserError
 __all__ = ["Breast", "BreastPhantom", "Patient", "View", "draw_patient"]
 
 Side = Literal["L", "R"]
-_DEFAULT_MIX: Mapping[int, float] = MappingProxyType({1: 0.5, 2: 0.35, 3: 0.15})
+_DEFAULT_MIX: Mapping[int, float] = {1: 0.5, 2: 0.35, 3: 0.15}
 _BILATERAL = 0.04  # share of women with cancer who have it in both breasts
 _AGE_SHIFT = 3.0  # years by which women with cancer are older on average
 _SLOTS = 8  # image numbers set aside for one patient
@@ -58,7 +57,7 @@ class BreastPhantom:
     seed: int = 0
     pixels: int = 1024
     prevalence: float = 0.15
-    site_mix: Mapping[int, float] = field(default_factory=lambda: _DEFAULT_MIX)
+    site_mix: Mapping[int, float] = field(default_factory=lambda: dict(_DEFAULT_MIX))
     first_patient: int = 0
     test: bool = False
 
@@ -157,9 +156,7 @@ def draw_patient(phantom: BreastPhantom, index: int) -> Patient:
     density = str(rng.choice(list("ABCD"), p=(0.12, 0.42, 0.38, 0.08)))
     implant = bool(rng.uniform() < 0.027)
     anatomy = draw_anatomy(density, implant=implant, rng=rng)
-    breasts = {
-        side: _draw_breast(side, side in sides, anatomy, rng, reads=site.reads_density) for side in ("L", "R")
-    }
+    breasts = {side: _draw_breast(side, side in sides, anatomy, rng, reads=site.reads_density) for side in ("L", "R")}
     return Patient(
         patient_id=10_000 + 7 * number + int(rng.integers(7)),
         site_id=site.site_id,
@@ -168,7 +165,7 @@ def draw_patient(phantom: BreastPhantom, index: int) -> Patient:
         implant=implant,
         density=density,
         density_read=bool(site.reads_density and rng.uniform() < 0.95),
-        breasts=MappingProxyType(breasts),
+        breasts=breasts,
         views=_draw_views(number, rng),
     )
 

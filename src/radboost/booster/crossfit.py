@@ -1,0 +1,296 @@
+"""Cross-fitting: every unit is predicted by models that saw nothing of its group."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from radboost.booster.design import Design, Store, build_design
+from radboost.booster.leaks import check_leaks
+from radboost.booster.learner import LEARNERS
+from radboost.booster.member import BLOCKS, FUSED, IMAGE, METADATA, MemberModel, fit_members
+from radboost.booster.prepare import COMPONENTS, Prepared
+from radboost.booster.rows import FloatArray, Matrix, Rows, Span, make_inner
+from radboost.booster.run import Key, Run
+from radboost.booster.weights import resolve_weights
+from radboost.data.cohort import TRAIN, Cohort
+from radboost.data.folder import environment
+from radboost.data.predictions import COLUMNS, Predictions
+from radboost.data.progress import Progress, Silent
+from radboost.engines.local import run_jobs
+from radboost.errors import UserError, offenders
+
+__all__ = ["LEARNERS", "BoostConfig", "fit_boost"]
+
+REGULAR, WEIGHTED = "regular", "weighted"
+
+
+class ConfiguredStore(Store, Protocol):
+    """A store that says how its embeddings can be made again."""
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """JSON-able."""
+
+
+@dataclass(frozen=True)
+class BoostConfig:
+    """How `fit_boost` learns.
+
+    Attributes
+    ----------
+    learners
+        Names out of `LEARNERS`.
+    weights
+        Weight of each unit, by readable or hashed name, that simulates a target set; weighted members are then fitted
+        beside the regular ones. None for none.
+    blocks
+        Some of ``fused``, ``image``, ``metadata``; those that the cohort does not have are left out.
+    seed
+        Of inner folds and of all that a learner draws.
+    workers
+        Fits at a time; None for one a core. Results do not depend on it.
+    components
+        Most principal components a block.
+    allow_leak
+        Names of leaks that are let pass; see `radboost.booster.leaks`.
+    """
+
+    learners: tuple[str, ...] = tuple(LEARNERS)
+    weights: Mapping[str, float] | None = None
+    blocks: tuple[str, ...] = BLOCKS
+    seed: int = 0
+    workers: int | None = None
+    components: int = COMPONENTS
+    allow_leak: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for option, given, known in (("learner", self.learners, tuple(LEARNERS)), ("block", self.blocks, BLOCKS)):
+            unknown = [g for g in given if g not in known]
+            if unknown or not given:
+                got = offenders(unknown) if unknown else "none"
+                raise UserError(
+                    f"there is no such {option}", where=f"--{option}", got=got, do=f"Known: {', '.join(known)}"
+                )
+        if self.components < 1:
+            raise UserError("at least one component is needed", where="components", got=self.components)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give what shaped the result, JSON-able; unit names stay out."""
+        return {
+            "learners": list(self.learners),
+            "weighted": self.weights is not None,
+            "blocks": list(self.blocks),
+            "seed": self.seed,
+            "components": self.components,
+            "allow_leak": list(self.allow_leak),
+        }
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What all fits share: the outer rows, and per (kind, fold) the prepared columns, built once."""
+
+    design: Design
+    target_weight: FloatArray
+    config: BoostConfig
+    blocks: tuple[str, ...]
+
+    def weight(self, kind: str) -> FloatArray:
+        """Sample weights (n, targets): 0 where unlabelled."""
+        weight = np.where(self.design.label >= 0, self.design.task_weight, 0.0)
+        return weight * self.target_weight[:, None] if kind == WEIGHTED else weight
+
+
+def fit_boost(
+    cohort: Cohort,
+    stores: Sequence[ConfiguredStore],
+    config: BoostConfig | None = None,
+    progress: Progress | None = None,
+) -> Run:
+    """Learn from embeddings and metadata; every prediction is out of fold.
+
+    Parameters
+    ----------
+    cohort
+        With a task, labels and folds.
+    stores
+        Of its crops; none leaves the metadata.
+    config, progress
+        How, and who listens.
+
+    Returns
+    -------
+    Run
+        In memory; `Run.save` writes it.
+
+    Raises
+    ------
+    MismatchError
+        A store holds none of the cohort's crops, or the cohort has no task.
+    LeakError
+        Folds share a patient or an image.
+    UserError
+        There are no folds or labels, a training fold holds one class only, or the weights do not fit the cohort.
+    """
+    config, progress = config or BoostConfig(), progress or Silent()
+    progress.start("building the design", None)
+    everything = build_design(cohort, stores)
+    check_leaks(cohort, everything, config.allow_leak)
+    outer = (everything.split == TRAIN) & (everything.fold >= 0) & (everything.label >= 0).any(axis=1)
+    weights = np.ones(len(everything))
+    if config.weights is not None:
+        weights = resolve_weights(cohort.units, config.weights, outer)
+    design = everything.take(outer)
+    folds = [int(f) for f in np.unique(design.fold)]
+    if len(folds) < 2:
+        do = "Index the data with --folds 2 or more, and labels"
+        raise UserError(
+            "cross-fitting needs labelled units in two folds or more", where="cohort", got=len(folds), do=do
+        )
+    blocks, notes = _blocks(design, config)
+    for note in notes:
+        progress.say(note)
+    kinds = [REGULAR] if config.weights is None else [REGULAR, WEIGHTED]
+    work = _Work(design, weights[outer], config, blocks)
+    _need_classes(work, kinds, folds)
+    prepared, columns = _prepare(work, kinds, folds, progress)
+    models, table = _fit_all(work, columns, progress)
+    content = {
+        "task": design.task.as_dict(),
+        "fold_hash": design.fold_hash,
+        "inputs": {
+            "cohort": design.cohort,
+            "stores": [{"fingerprint_hash": s.fingerprint_hash, "config": s.config} for s in stores],
+        },
+        "config": config.to_dict(),
+        "members": [[f"{learner}/{b}", k] for k in kinds for learner in config.learners for b in blocks],
+        "folds": folds,
+        "notes": notes,
+        "environment": environment(),
+    }
+    return Run(content, prepared, models, fitted=Predictions(table))
+
+
+def _blocks(design: Design, config: BoostConfig) -> tuple[tuple[str, ...], list[str]]:
+    image, metadata = bool(design.blocks), bool(design.task.feature_columns)
+    has = {IMAGE: image, METADATA: metadata, FUSED: image and metadata}
+    notes = []
+    if not metadata:
+        notes.append("The task declares no metadata columns: members see embeddings only.")
+    if not image:
+        notes.append("No store was given: members see metadata only.")
+    blocks = tuple(b for b in BLOCKS if b in config.blocks and has[b])
+    if not blocks:
+        got = offenders(config.blocks)
+        raise UserError("none of the asked-for blocks exists in this cohort", where="--block", got=got)
+    return blocks, notes
+
+
+def _need_classes(work: _Work, kinds: Sequence[str], folds: Sequence[int]) -> None:
+    for kind in kinds:
+        weight = work.weight(kind)
+        for fold in folds:
+            for number, target in enumerate(work.design.task.targets):
+                rows = (work.design.fold != fold) & (weight[:, number] > 0)
+                if len(np.unique(work.design.label[rows, number])) < 2:
+                    do = "Use fewer folds, more patients, or weights that keep both"
+                    got = f"{kind} rows outside fold {fold}"
+                    raise UserError("training rows hold fewer than two classes", where=target.name, got=got, do=do)
+
+
+def _prepare(
+    work: _Work, kinds: Sequence[str], folds: Sequence[int], progress: Progress
+) -> tuple[dict[tuple[str, int], Prepared], dict[tuple[str, int], tuple[Matrix, tuple[Span, ...]]]]:
+    places = [(kind, fold) for kind in kinds for fold in folds]
+
+    def prepare(kind: str, fold: int) -> tuple[Prepared, Matrix]:
+        rows = work.design.fold != fold
+        # One matrix serves all targets, so a unit counts with its mean weight over them.
+        weight = work.weight(kind).mean(axis=1)[rows]
+        prepared = Prepared.fit(work.design.take(rows), weight, work.config.components)
+        return prepared, prepared.transform(work.design)
+
+    progress.start("preparing columns", len(places))
+    done = run_jobs([partial(prepare, *place) for place in places], work.config.workers, progress)
+    prepared = {place: p for place, (p, _) in zip(places, done, strict=True)}
+    return prepared, {place: (x, p.spans) for place, (p, x) in zip(places, done, strict=True)}
+
+
+def _fit_all(
+    work: _Work, columns: Mapping[tuple[str, int], tuple[Matrix, tuple[Span, ...]]], progress: Progress
+) -> tuple[dict[Key, MemberModel], pd.DataFrame]:
+    targets = range(len(work.design.task.targets))
+    jobs = [(learner, *place, t) for place in columns for t in targets for learner in work.config.learners]
+
+    def fit(learner: str, kind: str, fold: int, target: int) -> dict[str, tuple[MemberModel, FloatArray]]:
+        x, spans = columns[kind, fold]
+        held, weight = work.design.fold == fold, work.weight(kind)[:, target]
+        rows = _rows(work.design, x, spans, ~held & (weight > 0), (target, weight))
+        inner = make_inner(rows, work.config.seed)
+        models = fit_members(learner, rows, inner, work.config.seed, work.blocks)
+        return {block: (model, model.predict_proba(x[held])) for block, model in models.items()}
+
+    progress.start("fitting", len(jobs))
+    done = run_jobs([partial(fit, *job) for job in jobs], work.config.workers, progress)
+    models: dict[Key, MemberModel] = {}
+    parts: list[pd.DataFrame] = []
+    for (learner, kind, fold, target), found in zip(jobs, done, strict=True):
+        for block, (model, p) in found.items():
+            key = Key(f"{learner}/{block}", kind, work.design.task.targets[target].name, fold)
+            models[key] = model
+            parts.append(_table(work, key, target, p))
+    return models, _ordered(pd.concat(parts, ignore_index=True), work)
+
+
+def _rows(
+    design: Design,
+    x: Matrix,
+    spans: tuple[Span, ...],
+    rows: npt.NDArray[np.bool_],
+    of: tuple[int, FloatArray],
+) -> Rows:
+    target, weight = of
+    label = design.label[rows, target]
+    return Rows(x[rows], label, weight[rows], design.group[rows], len(design.task.targets[target].classes), spans)
+
+
+def _table(work: _Work, key: Key, target: int, p: FloatArray) -> pd.DataFrame:
+    """Predictions of one fold's labelled units, in the long form."""
+    rows = np.flatnonzero(work.design.fold == key.fold)
+    kept = work.design.label[rows, target] >= 0
+    rows, p = rows[kept], p[kept]
+    label = work.design.label[rows, target]
+    parts = []
+    for number in work.design.task.targets[target].predicted:
+        fixed = {"target": key.target, "class": number, "member": key.member, "kind": key.kind, "fold": key.fold}
+        values = {
+            "unit": work.design.unit[rows],
+            "y": (label == number).astype(np.float64),
+            "p": np.clip(p[:, number], 0.0, 1.0),
+            "task_weight": work.design.task_weight[rows, target],
+            "target_weight": work.target_weight[rows],
+            "group": work.design.group[rows],
+            "fold_hash": work.design.fold_hash,
+        }
+        parts.append(pd.DataFrame({**values, **fixed})[list(COLUMNS)])
+    return pd.concat(parts, ignore_index=True)
+
+
+def _ordered(table: pd.DataFrame, work: _Work) -> pd.DataFrame:
+    """Members in the order of the header, whatever order they were fitted in."""
+    members = [f"{learner}/{b}" for learner in work.config.learners for b in work.blocks]
+    targets = [t.name for t in work.design.task.targets]
+    place = {
+        "kind": table["kind"].map({REGULAR: 0, WEIGHTED: 1}),
+        "member": table["member"].map({m: i for i, m in enumerate(members)}),
+        "target": table["target"].map({t: i for i, t in enumerate(targets)}),
+    }
+    order = np.lexsort([table["class"], table["unit"], place["member"], place["kind"], place["target"]])
+    return table.iloc[order].reset_index(drop=True)

@@ -1,0 +1,155 @@
+"""What is asked of an extraction, and how it is asked again for new exams."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from radboost.data.crop import PixelPolicy
+from radboost.data.folder import file_sha256
+from radboost.data.pool import Limits
+from radboost.data.store import EmbeddingStore
+from radboost.errors import FormatError, UserError, WeightsError
+from radboost.extractor.backbone import BackboneConfig
+
+__all__ = ["DTYPES", "ExtractConfig"]
+
+DTYPES = ("float16", "float32")
+
+
+@dataclass(frozen=True)
+class ExtractConfig:
+    """One extraction. The first three and `dtype` decide the embeddings, the rest only how fast they come.
+
+    Attributes
+    ----------
+    backbone, pixels
+        The network, and what it is shown; both name the same size.
+    precision
+        fp32, bf16, fp16, or auto: what an existing store has, else fp32 on the CPU and bf16 on CUDA.
+    dtype
+        Of the embeddings on disk.
+    device
+        auto, cpu, cuda or cuda:N.
+    batch_size
+        Images a forward pass; None: 16 on the CPU, 64 on CUDA.
+    workers
+        Decoding processes; None: one a core.
+    shard_rows
+        Crops a shard; None: about a minute's work at the measured rate. An existing store keeps its own.
+    limits
+        Of one file's decoding.
+    expect
+        Fingerprint that the embeddings must have, where they are to join others.
+    """
+
+    backbone: BackboneConfig
+    pixels: PixelPolicy
+    precision: str = "auto"
+    dtype: str = "float16"
+    device: str = "auto"
+    batch_size: int | None = None
+    workers: int | None = None
+    shard_rows: int | None = None
+    limits: Limits = field(default_factory=Limits)
+    expect: Mapping[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        for option, value in (
+            ("--batch-size", self.batch_size),
+            ("--workers", self.workers),
+            ("--shard-rows", self.shard_rows),
+        ):
+            if value is not None and value < 1:
+                raise UserError("must be at least 1", where=option, got=value)
+        if self.backbone.size != self.pixels.size:
+            got = f"{self.pixels.size} and {self.backbone.size} pixels"
+            raise UserError("crops and backbone differ in size", where="--size", got=got)
+        if self.pixels.channels > 3:
+            do = "Give at most three windows"
+            raise UserError("a backbone sees three channels", where="windows", got=self.pixels.channels, do=do)
+        if self.dtype not in DTYPES:
+            raise UserError("unknown dtype of embeddings", got=self.dtype, do=f"Give {' or '.join(DTYPES)}")
+
+    def known(self, precision: str) -> dict[str, object]:
+        """Give the part of the fingerprint that is known without building the network."""
+        return {
+            "pixels": self.pixels.as_dict(),
+            "backbone": {"name": self.backbone.name, "pools": list(self.backbone.pool)},
+            "precision": precision,
+            "dtype": self.dtype,
+            "views": 0,
+        }
+
+    def recipe(self, precision: str) -> dict[str, object]:
+        """Give what `from_config` needs, for `store.json`; holds no path."""
+        pixels = asdict(self.pixels)
+        return {
+            "backbone": {"name": self.backbone.name, "size": self.backbone.size, "pool": list(self.backbone.pool)},
+            "weights": self.backbone.source(),
+            "pixels": {**pixels, "windows": [list(window) for window in self.pixels.windows]},
+            "precision": precision,
+            "dtype": self.dtype,
+        }
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any], checkpoint: Path | None = None) -> ExtractConfig:
+        """Ask for the same extraction again, as `EmbeddingStore.config` and the runs made from it describe it.
+
+        Parameters
+        ----------
+        config
+            Content of `EmbeddingStore.config`.
+        checkpoint
+            The weights file, where the weights came from one.
+
+        Raises
+        ------
+        WeightsError
+            The weights file is needed and not given, or another one is given; it is named with its sha256.
+        FormatError
+            The config is damaged, or of a version that this one does not know.
+        """
+        try:
+            source = config["weights"]
+            wanted = dict(config["pixels"])
+            wanted["windows"] = tuple((float(c), float(w)) for c, w in wanted["windows"])
+            pixels = PixelPolicy(**{f.name: wanted[f.name] for f in fields(PixelPolicy)})
+            backbone = BackboneConfig(
+                name=config["backbone"]["name"],
+                checkpoint=_checked(source, checkpoint),
+                random_init=source.get("seed"),
+                size=config["backbone"]["size"],
+                pool=tuple(config["backbone"]["pool"]),
+            )
+            precision, dtype, expect = config["precision"], config["dtype"], config["fingerprint"]
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise FormatError("does not describe an extraction", where="config", got=repr(error)) from error
+        return cls(backbone, pixels, precision=precision, dtype=dtype, expect=expect)
+
+    @classmethod
+    def from_store(cls, store: EmbeddingStore, checkpoint: Path | None = None) -> ExtractConfig:
+        """Ask for what made a store; see `from_config`."""
+        return cls.from_config(store.config, checkpoint)
+
+
+def _checked(source: Mapping[str, Any], checkpoint: Path | None) -> Path | None:
+    """Give the weights file that the source names, and no other."""
+    if source["kind"] != "checkpoint":
+        if checkpoint is not None:
+            do = "Leave --checkpoint out"
+            raise WeightsError(f"the features were made with {source['kind']} weights", where=checkpoint.name, do=do)
+        return None
+    needed = f"{source['file']}, sha256 {source['file_sha256']}"
+    do = f"Give that file with --checkpoint: {needed}"
+    if checkpoint is None:
+        raise WeightsError("the backbone's weights file is needed", where=source["file"], do=do)
+    try:
+        found = file_sha256(checkpoint)
+    except OSError as error:
+        raise WeightsError("cannot be read", where=checkpoint, got=error.strerror, do=do) from error
+    if found != source["file_sha256"]:
+        raise WeightsError("is not the weights file the features were made with", where=checkpoint, got=found, do=do)
+    return checkpoint

@@ -1,0 +1,154 @@
+"""What each command ends with, from what its stage handed over."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from radboost.data.cohort import Cohort
+from radboost.report.tables import Table, interval, number
+
+if TYPE_CHECKING:
+    from radboost.booster.run import Run
+    from radboost.booster.score import Score
+    from radboost.ensemble.blend import BlendResult, TargetBlend
+    from radboost.extractor.extract import ExtractResult
+    from radboost.pipeline.demo import DemoResult
+    from radboost.pipeline.prediction import Prediction
+
+__all__ = ["blend_tables", "cohort_table", "demo_table", "extract_table", "prediction_table", "run_tables"]
+
+
+def cohort_table(cohort: Cohort, skipped: Mapping[str, int]) -> Table:
+    """What `index` found: sizes, labels by fold, and what was set aside."""
+    units = cohort.units
+    rows: list[tuple[str, ...]] = [
+        ("groups (patients)", str(units["group"].nunique())),
+        ("units", str(len(units))),
+        ("crops", str(len(cohort.manifest))),
+    ]
+    rows += [(f"  slot {slot}", str(n)) for slot, n in sorted(Counter(_own_slots(cohort)).items())]
+    if cohort.task is not None:
+        for target in cohort.task.targets:
+            labels = cohort.targets.loc[cohort.targets["target"] == target.name, "label"]
+            counts = ", ".join(f"{name}: {int((labels == k).sum())}" for k, name in enumerate(target.classes))
+            unlabelled = int((labels < 0).sum())
+            rows.append((f"target {target.name}", counts + (f", unlabelled: {unlabelled}" if unlabelled else "")))
+    folds = units["fold"][units["fold"] >= 0].value_counts().sort_index()
+    if len(folds):
+        rows.append(("units a fold", ", ".join(str(n) for n in folds)))
+    held = units["split"][units["fold"] < 0].value_counts()
+    rows += [(f"split {name}", str(n)) for name, n in held.items() if len(folds)]
+    rows += [(f"skipped: {kind}", str(n)) for kind, n in sorted(skipped.items())]
+    rows.append(("in quarantine", str(len(cohort.quarantine))))
+    reasons = Counter(f"{k}: {r}" for k, r in zip(cohort.quarantine["kind"], cohort.quarantine["reason"], strict=True))
+    notes = tuple(f"quarantine, {n} x {reason}" for reason, n in reasons.most_common(5))
+    return Table(f"cohort {cohort.folder}", ("", ""), tuple(rows), notes)
+
+
+def _own_slots(cohort: Cohort) -> list[str]:
+    return [slot for slot in cohort.links["slot"] if "/" not in slot]
+
+
+def extract_table(result: ExtractResult, out: Path) -> Table:
+    """How many crops were embedded, how fast, and where the time went."""
+    widths = ", ".join(f"{pool} {result.store.width(pool)}" for pool in result.store.pools)
+    rows = [
+        ("embedded now", f"{result.new:,}"),
+        ("embedded before", f"{result.reused:,}"),
+        ("in quarantine", f"{result.quarantined:,}"),
+        ("width", widths),
+    ]
+    notes: tuple[str, ...] = ()
+    if result.forward_passes:
+        rows.append(("images a second", f"{result.images_per_second:.1f}"))
+        rows.append(("device, precision, workers", f"{result.device}, {result.precision}, {result.workers}"))
+        rows += [(f"  seconds in {name}", f"{value:.1f}") for name, value in result.seconds.items()]
+        notes = ("decode adds up over the workers; wait is how long the network waited for crops",)
+    else:
+        notes = ("the store holds every crop: no pixel was read and no forward pass was run",)
+    return Table(f"store {out}", ("", ""), tuple(rows), notes)
+
+
+def run_tables(run: Run) -> Iterator[Table]:
+    """Out-of-fold scores of every member, a table a target, the prior first."""
+    for target in run.task.targets:
+        scores = [score for score in run.scores if score.target == target.name]
+        yield _run_table(run, target.name, scores)
+
+
+def _run_table(run: Run, target: str, scores: list[Score]) -> Table:
+    weighted = any(score.weighted_loss[0] == score.weighted_loss[0] for score in scores)
+    columns = ("", "log loss", "better than the prior by", "AUC", "pF1") + (("weighted loss",) if weighted else ())
+    rows: list[tuple[str, ...]] = []
+    for score in scores:
+        name = score.member + (" (weighted)" if score.kind == "weighted" else "")
+        gain = "" if score.gain[0] != score.gain[0] else f"{score.gain[0]:+.4f} {interval(*score.gain[1:])}"
+        cells = (name, _measured(score.loss), gain, _measured(score.auc), number(score.pf1[0], 3))
+        rows.append((*cells, number(score.weighted_loss[0])) if weighted else cells)
+    title = f"run {run.folder}: {target}, out of fold over {scores[0].units} units of {scores[0].groups} groups"
+    notes = ("95 % intervals by bootstrap over patients", *run.notes)
+    return Table(title, columns, tuple(rows), notes)
+
+
+def _measured(found: tuple[float, float, float]) -> str:
+    return f"{number(found[0], 3)} {interval(*found[1:])}" if found[0] == found[0] else "-"
+
+
+def demo_table(result: DemoResult) -> Table:
+    """What each part of the system is worth: out of fold, and on exams from another mix of sites."""
+    rows = tuple(
+        (row.name, *(_measured(m) for m in (row.loss, row.auc, row.new_loss, row.new_auc))) for row in result.rows
+    )
+    columns = ("", "log loss, out of fold", "AUC", "log loss, new exams", "AUC")
+    return Table("what each part is worth", columns, rows, result.notes)
+
+
+def blend_tables(result: BlendResult, out: Path) -> Iterator[Table]:
+    """Weights and honest score of each target."""
+    for target in result.targets:
+        yield _weights(target, out)
+        yield _blend_scores(result, target)
+
+
+def _weights(target: TargetBlend, out: Path) -> Table:
+    rows = sorted(target.weights.items(), key=lambda item: -item[1])
+    left_out = sum(weight == 0 for _, weight in rows)
+    notes = [f"certified: within {target.gap:.0e} nats of the best convex blend"]
+    if left_out:
+        notes.append(f"{left_out} of {len(rows)} members carry no weight")
+    shown = tuple((name, f"{weight:.3f}") for name, weight in rows if weight > 0)
+    return Table(f"blend {out}: weights for {target.target}", ("member", "weight"), shown, tuple(notes))
+
+
+def _blend_scores(result: BlendResult, target: TargetBlend) -> Table:
+    rows = []
+    for score in target.scores:
+        lead = "" if score.lead is None else f"{score.lead.value:+.4f} {interval(score.lead.low, score.lead.high)}"
+        name = score.name + (f" ({score.detail})" if score.detail else "")
+        loss = f"{number(score.loss.value)} {interval(score.loss.low, score.loss.high)}"
+        area = f"{number(score.auc.value, 3)} {interval(score.auc.low, score.auc.high)}"
+        rows.append((name, loss, area, number(score.pf1.value, 3), number(score.f1.value, 3), lead))
+    title = f"{target.target}: cross-fitted over {target.units} units of {target.groups} groups, {result.policy.value}"
+    columns = ("", "log loss", "AUC", "pF1", "F1 at threshold", "blend minus this")
+    notes = ("95 % intervals by bootstrap over patients; thresholds chosen out of fold", *target.notes, *result.notes)
+    return Table(title, columns, tuple(rows), notes)
+
+
+def prediction_table(found: Prediction) -> Table:
+    """How many units were predicted and, where there are labels, how well."""
+    rows = [
+        (
+            f"{score.target}, {score.name}",
+            f"{score.positives}/{score.units}",
+            *(f"{number(v[0], 3)} {interval(v[1], v[2])}" for v in score.values.values()),
+        )
+        for score in found.scores
+    ]
+    names = {"loss": "log loss", "auc": "AUC", "pf1": "pF1"}
+    metrics = tuple(names[m] for m in found.scores[0].values) if found.scores else ()
+    notes = found.notes + ((f"{found.quarantined} images in quarantine",) if found.quarantined else ())
+    title = f"predicted {len(found.submission)} units"
+    return Table(title, ("", "positive", *metrics) if rows else ("",), tuple(rows), notes)
