@@ -28,7 +28,4 @@ def test_public_functions_are_exported(name):
     module = importlib.import_module(name)
     tree = ast.parse(Path(module.__file__).read_text("utf-8"))
     public = {n.name for n in tree.body if isinstance(n, ast.FunctionDef | ast.ClassDef) and not n.name.startswith("_")}
-    assert public - set(getattr(module, "__all__", [])) <= {"main"} | _ENTRY.get(name, set())
-
-
-_ENTRY: dict[str, set[str]] = {}
+    assert public - set(getattr(module, "__all__", [])) <= {"main"}

@@ -58,6 +58,8 @@ class Recipe:
     rate: float = 0.3
     folds: int = 4
     targets: tuple[Target, ...] = (Target("cancer", "cancer"),)
+    both_sick: bool = False
+    """Whether a patient's two sides share the label, so that knowing the patient is knowing the label."""
     sides: bool = True
     metadata: bool = True
     unlabelled: float = 0.0
@@ -79,7 +81,7 @@ def build(recipe: Recipe) -> tuple[Cohort, MemoryStore]:
         for side in ("L", "R"):
             unit = f"{patient}_{side}"
             # Of the diseased side, every target has its own direction.
-            here = [s if side == bad else 0 for s in sick]
+            here = [s if recipe.both_sick or side == bad else 0 for s in sick]
             for target, label in zip(recipe.targets, here, strict=True):
                 known = random.random() >= recipe.unlabelled
                 weight = target.weights[label] if target.weights else 1.0

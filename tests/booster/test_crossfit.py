@@ -16,7 +16,7 @@ from radboost.booster.learner import LEARNERS
 from radboost.booster.run import Key, Run
 from radboost.booster.score import score_predictions
 from radboost.data.task import Target
-from radboost.errors import ExistsError, FormatError, MismatchError, UserError
+from radboost.errors import ExistsError, FormatError, LeakError, MismatchError, UserError
 from radboost.metrics import Bootstrap
 
 QUICK = BoostConfig(learners=("logistic", "xgboost"), workers=1)
@@ -29,20 +29,39 @@ def scores(run: Run) -> dict[str, object]:
 @pytest.fixture(scope="module")
 def fitted(make):
     """A run on a clear signal with target weights and two kinds of members."""
-    cohort, store = make(patients=40, signal=2.0)
+    cohort, store = make(patients=40, signal=1.5, folds=2)
     weights = dict(zip(cohort.units["unit"], np.tile([0.0, 1.0, 2.0, 1.0], 20), strict=True))
     return cohort, store, fit_boost(cohort, [store], replace(QUICK, weights=weights))
 
 
+NOISE = {"patients": 60, "folds": 3, "width": 96, "signature": 3.0, "noise": 0.05, "both_sick": True}
+"""All crops of a patient are nearly one vector, and its two sides share the label: who knows the patient knows all."""
+
+
 @pytest.mark.parametrize("learner", LEARNERS)
 def test_noise_with_a_patient_signature_scores_no_better_than_the_prior(make, learner: str) -> None:
-    """All crops of a patient are nearly one vector: whoever trains on a patient's other side would know its label."""
-    cohort, store = make(patients=80, signature=3.0, noise=0.05, seed=4)
-    run = fit_boost(cohort, [store], BoostConfig(learners=(learner,), blocks=("image", "fused"), workers=2))
-    for score in run.scores[1:]:
+    cohort, store = make(**NOISE)
+    run = fit_boost(cohort, [store], BoostConfig(learners=(learner,), workers=2))
+    for score in score_predictions(run.predictions, Bootstrap(replicates=300))[1:]:
         assert score.gain[1] <= 0, f"{score.member} beats the prior on noise"
-        assert score.auc[1] <= 0.5 <= score.auc[2], score.member
         assert score.gain[0] > -0.08, f"{score.member} is much worse than the prior"
+        # Below .5 is no skill either: a fold rich in positives is predicted from folds that are poor in them.
+        assert score.auc[1] <= 0.5, score.member
+
+
+def test_that_noise_would_be_learnt_if_a_patient_straddled(make) -> None:
+    """The counter-check: the same cohort, with each side called a patient of its own, looks brilliant."""
+    cohort, store = make(**NOISE)
+    manifest, targets = cohort.manifest.copy(), cohort.targets.copy()
+    manifest["group"] = manifest["group"] + "_" + manifest["laterality"]
+    targets["group"] = targets["unit"]
+    groups = sorted(set(targets["group"]))
+    folds = pd.DataFrame({"group": groups, "fold": [i % 2 for i in range(len(groups))], "split": "train"})
+    torn = replace(cohort, manifest=manifest, targets=targets, folds=folds)
+    with pytest.raises(LeakError, match="crop"):
+        fit_boost(torn, [store], QUICK)
+    run = fit_boost(torn, [store], replace(QUICK, learners=("logistic",), blocks=("image",), allow_leak=("crop",)))
+    assert scores(run)["cancer logistic/image regular"].gain[1] > 0.1
 
 
 def test_no_group_straddles_and_no_model_saw_whom_it_predicts(make, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,7 +91,7 @@ def test_a_planted_signal_beats_the_prior(fitted) -> None:
 
 
 def test_results_do_not_depend_on_the_number_of_workers(make) -> None:
-    cohort, store = make(patients=24, signal=1.0, folds=2)
+    cohort, store = make(patients=16, signal=1.0, folds=2)
     one, three = (fit_boost(cohort, [store], BoostConfig(workers=w)).predictions.table for w in (1, 3))
     pd.testing.assert_frame_equal(one, three)
 
@@ -96,14 +115,15 @@ def test_weighted_members_stand_beside_regular_ones(fitted) -> None:
 
 def test_a_unit_of_weight_zero_is_as_if_absent(make) -> None:
     """Its label may be anything without a change in what others are predicted."""
-    cohort, store = make(patients=30, signal=1.0, folds=3)
+    cohort, store = make(patients=30, signal=1.0, folds=2)
     unit = cohort.units["unit"][7]
     weights = {u: float(u != unit) for u in cohort.units["unit"]}
     flipped = cohort.targets.copy()
     flipped.loc[flipped["unit"] == unit, "label"] ^= 1
     tables = []
+    config = BoostConfig(learners=("lightgbm", "xgboost"), blocks=("image",), weights=weights, workers=1)
     for targets in (cohort.targets, flipped):
-        run = fit_boost(replace(cohort, targets=targets), [store], replace(QUICK, weights=weights))
+        run = fit_boost(replace(cohort, targets=targets), [store], config)
         table = run.predictions.table
         tables.append(table[table["kind"] == "weighted"].reset_index(drop=True))
     pd.testing.assert_series_equal(tables[0]["p"], tables[1]["p"])
@@ -111,8 +131,8 @@ def test_a_unit_of_weight_zero_is_as_if_absent(make) -> None:
 
 def test_several_targets_and_classes(make) -> None:
     targets = (Target("grade", "grade", ("a", "b", "c"), (1.0, 2.0, 4.0)), Target("mass", "mass"))
-    cohort, store = make(patients=60, signal=2.5, rate=0.6, folds=3, targets=targets, unlabelled=0.1)
-    run = fit_boost(cohort, [store], replace(QUICK, learners=("logistic", "lightgbm")))
+    cohort, store = make(patients=60, signal=2.5, rate=0.6, folds=2, targets=targets, unlabelled=0.1)
+    run = fit_boost(cohort, [store], replace(QUICK, learners=("logistic", "lightgbm"), blocks=("image",)))
     table = run.predictions.table
     assert not table["y"].isna().any(), "unlabelled units are in no out-of-fold table"
     grade = table[table["target"] == "grade"]

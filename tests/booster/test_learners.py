@@ -8,7 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from radboost.booster.learner import LEARNERS, best_round, fit_learner, load_fitted, row_loss, softmax, to_classes
+from radboost.booster.learner import (
+    LEARNERS,
+    best_round,
+    fit_learner,
+    load_fitted,
+    lowest_round,
+    row_loss,
+    softmax,
+    to_classes,
+)
 from radboost.booster.rows import Inner, Rows, Span, make_inner
 from radboost.errors import FormatError, UserError
 
@@ -124,10 +133,18 @@ def test_columns_of_blocks_are_cut_together() -> None:
     assert narrow.spans == (Span("narrow", 0, 4, False),)
 
 
-def test_best_round_is_the_earliest_of_the_best() -> None:
-    curves = [np.array([0.5, 0.4, 0.4, 0.4]), np.array([0.5, 0.4])]
-    assert best_round(curves, [1, 1]) == 1
-    assert best_round([np.array([0.5, 0.6]), np.array([0.5, 0.45])], [9, 1]) == 0
+def test_lowest_round_is_the_earliest_of_the_best() -> None:
+    assert lowest_round([[0.5, 0.4, 0.4, 0.4], [0.5, 0.4, 0.4, 0.4]], [1, 1]) == 1
+    assert lowest_round([[0.5, 0.6], [0.5, 0.45]], [9, 1]) == 0, "splits count by their weight"
+
+
+def test_a_gain_that_may_be_luck_leaves_the_base_rate() -> None:
+    alike = [[0.5, 0.45], [0.5, 0.46], [0.5, 0.44]]
+    lucky = [[0.5, 0.30], [0.5, 0.55], [0.5, 0.56]]
+    assert lowest_round(alike, [1, 1, 1]) == lowest_round(lucky, [1, 1, 1]) == 1
+    assert best_round(alike, [1, 1, 1]) == 1
+    assert best_round(lucky, [1, 1, 1]) == 0
+    assert best_round([[0.5, 0.49]], [1]) == 1, "one split has no spread to tell"
 
 
 def test_unknown_learner_and_damaged_model_are_named(tmp_path: Path) -> None:

@@ -91,10 +91,12 @@ def test_a_run_holds_out_of_fold_predictions_of_every_learner(run, cohort):
 def test_nothing_after_the_cohort_names_a_person(data, cohort, store, run, blend):
     table = pd.read_csv(data / "train.csv", dtype=str)
     images = pd.read_parquet(cohort / "manifest.parquet")
-    secrets = {*table["image_id"], *images["instance"], *images["path"], str(data), *table["patient_id"]}
-    # A short number stands in any file by chance; the phantom's ids are long enough not to.
-    secrets = {s.encode() for s in secrets if len(s) >= 5}
+    units = table["patient_id"] + "_" + table["laterality"]
+    # Not the bare patient number: five digits stand in any table of decimals by chance.
+    names = {*table["image_id"], *images["instance"], *images["study"], *images["path"], *units, str(data)}
+    secrets = {name.encode() for name in names}
     assert len(secrets) > 100
+    assert all(len(secret) >= 7 for secret in secrets)
     for folder in (store, run, blend):
         for path in folder.rglob("*"):
             if path.is_file():

@@ -12,10 +12,12 @@ import numpy as np
 import pytest
 import torch
 
+from radboost.data.crop import CropJob, render
 from radboost.data.pool import Limits
 from radboost.data.store import EmbeddingStore, StoreWriter, store_lock
 from radboost.errors import MismatchError, RadboostError, UserError
 from radboost.extractor import extract as module
+from radboost.extractor.backbone import load_backbone
 from radboost.extractor.extract import extract
 
 
@@ -213,9 +215,6 @@ class TestQuarantine:
 class TestEmbeddings:
     def test_the_chain_is_scale_then_normalise_then_pool(self, cohort, config, tmp_path):
         # The same by hand, image by image, without the stream.
-        from radboost.data.crop import CropJob, render
-        from radboost.extractor.backbone import load_backbone
-
         asked = config(dtype="float32", backbone={"pool": ("avg", "max")})
         store = extract(cohort, tmp_path / "store", asked).store
         backbone = load_backbone(asked.backbone)
@@ -313,7 +312,7 @@ def _full(handle):
     raise OSError(errno.ENOSPC, "No space left on device")
 
 
-def test_killed_at_any_moment_it_ends_with_the_same_bytes(cohort, tmp_path):
+def test_killed_at_any_moment_it_ends_with_the_same_bytes(cohort, config, tmp_path):
     # In a process of its own, which forks one child per kill: at each fsync, and at random moments.
     script = Path(__file__).with_name("kill_extract.py")
     done = subprocess.run(
@@ -323,6 +322,9 @@ def test_killed_at_any_moment_it_ends_with_the_same_bytes(cohort, tmp_path):
         text=True,
     )
     assert done.returncode == 0, done.stderr
+    # Another process gave the same seed the same weights, or a resumed store would mix two networks.
+    here = load_backbone(config().backbone).weights_sha256
+    assert EmbeddingStore.open(tmp_path / "whole").fingerprint["backbone"]["weights_sha256"] == here
     told = json.loads(done.stdout)
     assert told["differing"] == []
     assert told["leftovers"] == []

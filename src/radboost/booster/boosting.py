@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
-from radboost.booster.learner import best_round, log_rates, row_loss, to_classes
+from radboost.booster.learner import best_round, log_rates, lowest_round, row_loss, to_classes
 from radboost.booster.rows import FloatArray, Inner, Rows
 
 __all__ = ["DEPTH", "LEARNING_RATE", "PATIENCE", "ROUNDS", "SHRINKAGE", "Boosted", "Trial", "boost", "column_share"]
@@ -29,20 +29,14 @@ def column_share(columns: int) -> float:
     return float(min(1.0, max(LEAST_SHARE, COLUMNS_A_TREE / max(1, columns))))
 
 
-@dataclass(frozen=True)
-class Trial:
-    """One inner fit.
+class Trial(Protocol):
+    """One inner fit, grown round by round."""
 
-    Attributes
-    ----------
-    curve
-        Validation loss after 1, 2, ... rounds.
-    margin
-        Gives the validation rows' margin after so many rounds, without the start: (rows, margins).
-    """
+    def step(self) -> float:
+        """Add a round; give the loss of the validation rows, weighted by row."""
 
-    curve: list[float]
-    margin: Callable[[int], FloatArray]
+    def margin(self, rounds: int) -> FloatArray:
+        """Margin of the validation rows after so many rounds, without the start: (rows, margins)."""
 
 
 @dataclass(frozen=True)
@@ -70,35 +64,40 @@ class Boosted:
 def boost(
     rows: Rows,
     inner: Inner,
-    try_split: Callable[[Rows, Rows, FloatArray], Trial],
+    begin: Callable[[Rows, Rows, FloatArray], Trial],
     refit: Callable[[Rows, FloatArray, int], Any],
 ) -> Boosted:
     """Choose the number of rounds on inner groups, then fit all rows with it.
+
+    The splits grow in step. Stopped each by itself, those that got worse would stop early and look harmless, and one
+    lucky split would choose for all.
 
     Parameters
     ----------
     rows, inner
         Training rows and their inner folds.
-    try_split
-        Fits inner training rows and watches the validation rows, from a start margin.
+    begin
+        Begins an inner fit: inner training rows, validation rows, start margin.
     refit
         Fits all rows from a start margin for so many rounds.
     """
-    curves, weights, trials = [], [], []
+    splits = []
     for train, held in inner:
         start, seen = log_rates(rows.take(train).rates), rows.take(held)
-        trial = try_split(rows.take(train), seen, start)
-        prior = float(np.average(row_loss(seen.y, _base(start, len(seen))), weights=seen.weight))
-        curves.append(np.array([prior, *trial.curve]))
-        weights.append(float(seen.weight.sum()))
-        trials.append((held, start, trial))
-    rounds = best_round(curves, weights)
+        splits.append((held, start, seen, begin(rows.take(train), seen, start)))
+    weights = [float(seen.weight.sum()) for _, _, seen, _ in splits]
+    curves = [[float(np.average(row_loss(s.y, _base(m, len(s))), weights=s.weight))] for _, m, s, _ in splits]
+    for reached in range(1, ROUNDS + 1):
+        for curve, (_, _, _, trial) in zip(curves, splits, strict=True):
+            curve.append(trial.step())
+        if reached - lowest_round(curves, weights) >= PATIENCE:
+            break
+    best = best_round(curves, weights)
     out = np.full((len(rows), rows.classes), np.nan)
-    for held, start, trial in trials:
-        most = min(rounds, len(trial.curve))
-        out[held] = _base(start, int(held.sum())) if most == 0 else to_classes(trial.margin(most) + start)
+    for held, start, _, trial in splits:
+        out[held] = to_classes(trial.margin(best) + start) if best else _base(start, int(held.sum()))
     start = log_rates(rows.rates)
-    return Boosted(rounds, start, refit(rows, start, rounds) if rounds else None, out)
+    return Boosted(best, start, refit(rows, start, best) if best else None, out)
 
 
 def _base(start: FloatArray, n: int) -> FloatArray:

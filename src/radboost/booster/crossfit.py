@@ -26,7 +26,7 @@ from radboost.data.progress import Progress, Silent
 from radboost.engines.local import run_jobs
 from radboost.errors import UserError, offenders
 
-__all__ = ["LEARNERS", "BoostConfig", "fit_boost"]
+__all__ = ["LEARNERS", "BoostConfig", "ConfiguredStore", "fit_boost"]
 
 REGULAR, WEIGHTED = "regular", "weighted"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -21,6 +22,7 @@ __all__ = [
     "fit_learner",
     "load_fitted",
     "log_rates",
+    "lowest_round",
     "row_loss",
     "sigmoid",
     "softmax",
@@ -83,20 +85,32 @@ def load_fitted(folder: Path) -> Fitted:
         raise FormatError("is damaged", where=folder, got=str(error), do="Run fit-boost again") from error
 
 
-def best_round(curves: Sequence[FloatArray], weights: Sequence[float]) -> int:
-    """Round with the lowest mean loss over inner splits; 0 is the base rate.
+def lowest_round(curves: Sequence[Sequence[float]], weights: Sequence[float]) -> int:
+    """Round with the lowest mean loss over inner splits, the earliest of equals.
 
     Parameters
     ----------
     curves
-        Loss by round of each split, round 0 first. A curve that stopped early goes on at its last value.
+        Loss by round of each split, of equal length; round 0 is the base rate.
     weights
         Weight of each split: that of its validation rows.
     """
-    length = max(len(c) for c in curves)
-    padded = np.stack([np.pad(c, (0, length - len(c)), mode="edge") for c in curves])
-    # Rounding must not choose between equals: the earliest of them wins.
-    return int(np.round(np.average(padded, axis=0, weights=weights), 10).argmin())
+    # Rounding must not choose between equals.
+    return int(np.round(np.average(np.asarray(curves), axis=0, weights=weights), 10).argmin())
+
+
+def best_round(curves: Sequence[Sequence[float]], weights: Sequence[float]) -> int:
+    """`lowest_round`, or 0 where its gain over the base rate may be luck.
+
+    The lowest of many noisy numbers looks better than it is, so the base rate stays unless the splits' mean gain is
+    larger than its standard error.
+    """
+    best, losses = lowest_round(curves, weights), np.asarray(curves)
+    if len(losses) < 2:
+        return best
+    gain = losses[:, 0] - losses[:, best]
+    error = float(gain.std(ddof=1)) / math.sqrt(len(gain))
+    return best if np.average(gain, weights=weights) > error else 0
 
 
 def row_loss(y: np.ndarray, p: FloatArray) -> FloatArray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -73,23 +73,32 @@ def fit(rows: Rows, inner: Inner, seed: int) -> Forest:
     """Fit; rounds are chosen on the inner folds."""
     settings = _settings(rows, seed)
 
-    def try_split(train: Rows, held: Rows, start: FloatArray) -> boosting.Trial:
-        base = _dataset(train, start)
-        watched = _dataset(held, start, base)
-        curve: dict[str, dict[str, list[float]]] = {}
-        stops: list[Callable[..., Any]] = [
-            lgb.early_stopping(boosting.PATIENCE, verbose=False),
-            lgb.record_evaluation(curve),
-        ]
-        model = lgb.train(settings, base, boosting.ROUNDS, valid_sets=[watched], callbacks=stops)
-        (values,) = curve["valid_0"].values()
-        return boosting.Trial(values, lambda rounds: _raw(model, held.x, rounds))
+    def begin(train: Rows, held: Rows, start: FloatArray) -> _Trial:
+        return _Trial(settings, train, held, start)
 
     def refit(all_rows: Rows, start: FloatArray, rounds: int) -> lgb.Booster:
         return lgb.train(settings, _dataset(all_rows, start), rounds)
 
-    done = boosting.boost(rows, inner, try_split, refit)
+    done = boosting.boost(rows, inner, begin, refit)
     return Forest(done.start, done.model, done.inner)
+
+
+class _Trial:
+    """One inner fit, grown round by round."""
+
+    def __init__(self, settings: Mapping[str, Any], train: Rows, held: Rows, start: FloatArray) -> None:
+        base = _dataset(train, start)
+        self._x = held.x
+        self._model = lgb.Booster(dict(settings), base)
+        self._model.add_valid(_dataset(held, start, base), "held")
+
+    def step(self) -> float:
+        self._model.update()
+        ((_, _, loss, *_),) = self._model.eval_valid()
+        return float(loss)
+
+    def margin(self, rounds: int) -> FloatArray:
+        return _raw(self._model, self._x, rounds)
 
 
 def _settings(rows: Rows, seed: int) -> dict[str, Any]:

@@ -30,7 +30,7 @@ STEPS = (10.0, 0.1, math.inf)
 
 SWEEPS = 3
 PATIENCE = 3
-SEARCH, FINAL = 1e-5, 1e-9
+SEARCH, FINAL = 1e-4, 1e-9
 """Largest gradient left when settings are compared, and in the model that is kept."""
 
 Strengths = tuple[float, ...]

@@ -16,7 +16,7 @@ import torch
 from safetensors.numpy import load_file, save_file
 from torch import Tensor
 
-from radboost.booster.learner import best_round, log_rates, row_loss, to_classes
+from radboost.booster.learner import best_round, log_rates, lowest_round, row_loss, to_classes
 from radboost.booster.rows import FloatArray, Inner, Matrix, Rows
 from radboost.data.folder import write_json
 
@@ -94,11 +94,11 @@ def _choose(rows: Rows, inner: Inner, seed: int) -> tuple[int, FloatArray]:
             p = to_classes(margin[i][held])
             history[i].append(p)
             curves[i].append(float(np.average(row_loss(rows.y[held], p), weights=rows.weight[held])))
-        return len(curves[0]) - 1 - best_round([np.array(c) for c in curves], weights) >= PATIENCE
+        return len(curves[0]) - 1 - lowest_round(curves, weights) >= PATIENCE
 
     layers = _Layers.drawn(rows.x.shape[1], start, seed)
     _train(layers, rows, np.stack([train for train, _ in splits]).astype(np.float64), EPOCHS, watch)
-    epochs = best_round([np.array(c) for c in curves], weights)
+    epochs = best_round(curves, weights)
     out = np.full((len(rows), rows.classes), np.nan)
     for i, (_, held) in enumerate(splits):
         out[held] = history[i][epochs]

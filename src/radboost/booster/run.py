@@ -172,7 +172,7 @@ class Run:
 
     def save(self, out: Path, *, overwrite: bool = False) -> Run:
         """Write the run as a folder and return it as loaded from there; raises ExistsError where `out` is there."""
-        with new_folder(out, overwrite=overwrite) as folder:
+        with new_folder(out, KIND, overwrite=overwrite) as folder:
             self.predictions.write(folder / "predictions.parquet")
             self._write_models(folder, self.models, self.prepared)
             write_json(folder / "metrics.json", {"scores": [s.to_dict() for s in self.scores]})

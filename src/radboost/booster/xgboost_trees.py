@@ -11,7 +11,7 @@ import numpy as np
 import xgboost as xgb
 
 from radboost.booster import boosting
-from radboost.booster.learner import to_classes
+from radboost.booster.learner import row_loss, to_classes
 from radboost.booster.rows import FloatArray, Inner, Matrix, Rows
 from radboost.data.folder import write_json
 from radboost.errors import FormatError
@@ -73,27 +73,35 @@ def fit(rows: Rows, inner: Inner, seed: int) -> Forest:
     """Fit; rounds are chosen on the inner folds."""
     settings = _settings(rows, seed)
 
-    def try_split(train: Rows, held: Rows, start: FloatArray) -> boosting.Trial:
-        base = _matrix(train, start)
-        watched = _matrix(held, start, base)
-        curve: dict[str, dict[str, list[float]]] = {}
-        model = xgb.train(
-            settings,
-            base,
-            boosting.ROUNDS,
-            evals=[(watched, "held")],
-            evals_result=curve,
-            early_stopping_rounds=boosting.PATIENCE,
-            verbose_eval=False,
-        )
-        (values,) = curve["held"].values()
-        return boosting.Trial([float(v) for v in values], lambda rounds: _raw(model, held.x, rounds, len(start)))
+    def begin(train: Rows, held: Rows, start: FloatArray) -> _Trial:
+        return _Trial(settings, train, held, start)
 
     def refit(all_rows: Rows, start: FloatArray, rounds: int) -> xgb.Booster:
         return xgb.train(settings, _matrix(all_rows, start), rounds)
 
-    done = boosting.boost(rows, inner, try_split, refit)
+    done = boosting.boost(rows, inner, begin, refit)
     return Forest(done.start, done.model, done.inner)
+
+
+class _Trial:
+    """One inner fit, grown round by round."""
+
+    def __init__(self, settings: Mapping[str, Any], train: Rows, held: Rows, start: FloatArray) -> None:
+        self._train, self._seen, self._margins = _matrix(train, start), held, len(start)
+        self._held = _matrix(held, start, self._train)
+        # Named as caches, so that each round adds its own tree to the margins and no more.
+        self._model = xgb.Booster(dict(settings), [self._train, self._held])
+        self._rounds = 0
+
+    def step(self) -> float:
+        self._model.update(self._train, self._rounds)
+        self._rounds += 1
+        margin = np.asarray(self._model.predict(self._held, output_margin=True), dtype=np.float64)
+        p = to_classes(margin.reshape(len(self._seen), -1))
+        return float(np.average(row_loss(self._seen.y, p), weights=self._seen.weight))
+
+    def margin(self, rounds: int) -> FloatArray:
+        return _raw(self._model, self._seen.x, rounds, self._margins)
 
 
 def _settings(rows: Rows, seed: int) -> dict[str, Any]:

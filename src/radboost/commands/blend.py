@@ -14,7 +14,7 @@ from radboost.commands.options import Debug, Out, Overwrite
 __all__ = ["blend"]
 
 
-class PolicyName(StrEnum):
+class _Policy(StrEnum):
     """Policies by name, known without importing the ensembler."""
 
     safe = "safe"
@@ -22,7 +22,7 @@ class PolicyName(StrEnum):
 
 
 def blend(
-    policy: Annotated[PolicyName, typer.Argument(help="What the blend is made for.", show_default=False)],
+    policy: Annotated[_Policy, typer.Argument(help="What the blend is made for.", show_default=False)],
     runs: Annotated[list[Path], typer.Argument(help="One or more runs on the same folds.", show_default=False)],
     out: Out,
     overwrite: Overwrite = False,

@@ -46,7 +46,7 @@ class _Rate(TextColumn):
         return Text(f"{task.speed:.1f}/s" if task.speed else "")
 
 
-class Bar:
+class _Bar:
     """A progress bar with rate and time left; nothing at all where stderr is no terminal."""
 
     def __init__(self, bars: Bars) -> None:
@@ -68,7 +68,7 @@ class Bar:
 
 
 @contextmanager
-def bar() -> Iterator[Bar]:
+def bar() -> Iterator[_Bar]:
     """Show progress on stderr while the block runs."""
     columns = (
         TextColumn("{task.description}"),
@@ -79,7 +79,7 @@ def bar() -> Iterator[Bar]:
         TimeRemainingColumn(),
     )
     with Bars(*columns, console=_err, disable=not sys.stderr.isatty()) as bars:
-        yield Bar(bars)
+        yield _Bar(bars)
 
 
 @contextmanager
@@ -134,7 +134,7 @@ def next_command(*lines: str) -> None:
 
 
 @contextmanager
-def following(debug: bool) -> Iterator[Bar]:
+def following(debug: bool) -> Iterator[_Bar]:
     """Report errors and show progress: what every command wraps its work in."""
     with reported(debug), bar() as progress:
         yield progress

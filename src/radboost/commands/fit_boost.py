@@ -39,7 +39,7 @@ def fit_boost(
         from radboost.data.store import EmbeddingStore
         from radboost.report.summaries import run_tables
 
-        refuse_existing(out, overwrite)
+        refuse_existing(out, "run", overwrite)
         config = BoostConfig(
             learners=tuple(dict.fromkeys(learner or LEARNERS)),
             weights=None if weights is None else read_weights(weights),

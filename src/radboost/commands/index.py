@@ -36,7 +36,7 @@ def index(
         from radboost.data.tasks import get_task
         from radboost.report.summaries import cohort_table
 
-        refuse_existing(out, overwrite)
+        refuse_existing(out, "cohort", overwrite)
         config = IndexConfig(
             folds=FoldSpec.parse(folds), seed=seed, key=None if key is None else read_key(key), workers=workers
         )

@@ -30,6 +30,9 @@ def predict(
     checkpoint: Annotated[
         list[Path] | None, typer.Option("--checkpoint", help="Backbone weights, where they came from files; repeats.")
     ] = None,
+    work: Annotated[
+        Path | None, typer.Option("--work", help="Keep the exams' cohort and store here; an interrupted run goes on.")
+    ] = None,
     device: Device = "auto",
     batch_size: BatchSize = None,
     workers: Workers = None,
@@ -51,6 +54,7 @@ def predict(
         config = PredictConfig(
             threshold=threshold,
             key=key,
+            work=work,
             checkpoints=tuple(checkpoint or ()),
             device=device,
             batch_size=batch_size,

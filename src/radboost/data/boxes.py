@@ -1,21 +1,29 @@
-"""Where the breast is: a box from the picture alone, and the side of the chest wall."""
+"""Where the breast or the body is: a box from the picture alone, and the side of the chest wall."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
-__all__ = ["Box", "Found", "find_breast"]
+__all__ = ["Box", "Found", "find_body", "find_breast", "stride_of"]
 
 Box = tuple[int, int, int, int]
 """(left, top, right, bottom) in pixels; right and bottom exclusive."""
 
 # A component outside these shares of the frame is no breast: a marker, or a background taken for tissue.
-_SHARES = (0.03, 0.95)
+_BREAST_SHARES = (0.03, 0.95)
+# A thin patient in a wide field of view fills little of the frame; one who overfills it has no outline.
+_BODY_SHARES = (0.02, 0.98)
 # Added on each side of the component, as a share of its size: the skin line is darker than any threshold.
 _MARGIN = 0.03
+# A component that fills its own box is the film, not the breast: an ellipse fills 0.79 of its box.
+_FILM_FILL = 0.93
+# A white border of the film runs along at least this share of a side of the frame, as a straight band.
+_BORDER_SPAN = 0.6
+_BORDER_BEND = 0.03
 
 
 @dataclass(frozen=True)
@@ -29,7 +37,7 @@ class Found:
     right_sided
         The chest wall is on the right: there is more tissue there.
     reason
-        ``triangle``, ``otsu`` or ``whole frame``.
+        ``triangle``, ``triangle within the film``, ``otsu on log``, ``otsu`` or ``whole frame``.
     """
 
     box: Box
@@ -37,12 +45,19 @@ class Found:
     reason: str
 
 
-def find_breast(small: np.ndarray, stride: int, shape: tuple[int, int]) -> Found:
-    """Find the largest bright component.
+def stride_of(shape: tuple[int, int]) -> int:
+    """How many pixels of a frame of (rows, columns) become one of the small picture in which boxes are looked for."""
+    return max(1, min(8, max(shape) // 128))
 
-    Thresholds are tried in turn: the triangle method, which keeps thin skin where Otsu's cuts it off; Otsu's on
-    the logarithm; then the whole frame is taken. Only the largest component counts, so that a burned-in marker,
-    which does not touch the breast, decides nothing.
+
+def find_breast(small: np.ndarray, stride: int, shape: tuple[int, int]) -> Found:
+    """Find the largest bright component that is neither label nor film border.
+
+    Thresholds are tried in turn: the triangle method, which keeps thin skin where Otsu's cuts it off; the same
+    within the film where the first one found the film; Otsu's on the logarithm; then the whole frame is taken.
+    White bands along the frame's edge are blackened first and an opening parts what a thin bridge connects, so that
+    labels, wedges and film borders decide nothing. Brightness inside the breast, as that of an implant, does not
+    matter either: only the outline counts.
 
     Parameters
     ----------
@@ -58,29 +73,129 @@ def find_breast(small: np.ndarray, stride: int, shape: tuple[int, int]) -> Found
     Found
         The box in pixels of the frame.
     """
+    picture = _without_borders((small >> 8).astype(np.uint8))
+
+    def masks() -> Iterator[tuple[str, np.ndarray]]:
+        first = picture > _triangle(picture)
+        yield "triangle", first
+        film = picture[first]
+        if film.size:
+            yield "triangle within the film", picture > _triangle(film)
+        yield "otsu on log", _otsu(_stretched(np.log1p(small * (picture > 0))))
+
+    return _first_fit(masks(), picture, stride, shape, lambda c: _plausible(c, _BREAST_SHARES) and not _is_film(c))
+
+
+def find_body(small: np.ndarray, stride: int, shape: tuple[int, int]) -> Found:
+    """Find the largest bright component, holes and all: the patient without table and head rest.
+
+    Parameters
+    ----------
+    small
+        (rows, columns) uint16 display values of every `stride`-th pixel, in a window where air is dark.
+    stride, shape
+        As for `find_breast`.
+
+    Returns
+    -------
+    Found
+        The box in pixels of the frame; `right_sided` is False, since a body has no chest wall to face.
+    """
     picture = (small >> 8).astype(np.uint8)
-    logarithm = np.log1p(small.astype(np.float32))
-    stretched = (logarithm * (255 / max(float(logarithm.max()), 1e-6))).astype(np.uint8)
-    for reason, image, method in (
-        ("triangle", picture, cv2.THRESH_TRIANGLE),
-        ("otsu", stretched, cv2.THRESH_OTSU),
-    ):
-        component = _largest(image, method)
-        share = component.mean()
-        if _SHARES[0] <= share <= _SHARES[1]:
-            box = _padded(component, stride, shape)
-            return Found(box, _is_right_sided(picture * component), reason)
+
+    def masks() -> Iterator[tuple[str, np.ndarray]]:
+        yield "triangle", _filled(picture > _triangle(picture))
+        yield "otsu", _filled(_otsu(picture))
+        yield "otsu on log", _filled(_otsu(_stretched(np.log1p(small.astype(np.float32)))))
+
+    found = _first_fit(masks(), picture, stride, shape, lambda c: _plausible(c, _BODY_SHARES))
+    return Found(found.box, False, found.reason)
+
+
+def _first_fit(
+    masks: Iterator[tuple[str, np.ndarray]],
+    picture: np.ndarray,
+    stride: int,
+    shape: tuple[int, int],
+    fits: Callable[[np.ndarray], bool],
+) -> Found:
+    for reason, mask in masks:
+        component = _largest(mask.astype(np.uint8))
+        if fits(component):
+            return Found(_padded(component, stride, shape), _is_right_sided(picture * component), reason)
     return Found((0, 0, shape[1], shape[0]), _is_right_sided(picture), "whole frame")
 
 
-def _largest(image: np.ndarray, method: int) -> np.ndarray:
-    """Threshold and keep the largest component; an opening first parts labels from the tissue they touch."""
-    _, mask = cv2.threshold(image, 0, 255, cv2.THRESH_BINARY | method)
-    mask = cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=4)
+def _plausible(component: np.ndarray, shares: tuple[float, float]) -> bool:
+    return bool(shares[0] <= component.mean() <= shares[1])
+
+
+def _is_film(component: np.ndarray) -> bool:
+    """Tell a rectangle, which digitised film on a black sheet is, from a breast; a breast may fill the whole frame."""
+    rows, columns = np.flatnonzero(component.any(axis=1)), np.flatnonzero(component.any(axis=0))
+    box = component[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    return box.size < component.size and bool(box.mean() > _FILM_FILL)
+
+
+def _triangle(values: np.ndarray) -> int:
+    return int(cv2.threshold(values.reshape(1, -1), 0, 255, cv2.THRESH_BINARY | cv2.THRESH_TRIANGLE)[0])
+
+
+def _otsu(picture: np.ndarray) -> np.ndarray:
+    return np.asarray(cv2.threshold(picture, 0, 1, cv2.THRESH_BINARY | cv2.THRESH_OTSU)[1])
+
+
+def _stretched(values: np.ndarray) -> np.ndarray:
+    return (values * (255 / max(float(values.max()), 1e-6))).astype(np.uint8)
+
+
+def _without_borders(picture: np.ndarray) -> np.ndarray:
+    """Blacken the straight white bands that unexposed film leaves along the frame's edges.
+
+    Tissue that a narrow window saturates is white too; it is kept, since its inner edge is no straight line.
+    """
+    top = int(picture.max())
+    white = (picture >= 0.97 * top).astype(np.uint8)
+    if not 0.002 < white.mean() < 0.9:
+        return picture
+    kept = picture
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(white, connectivity=4)
+    for label in range(1, count):
+        if stats[label, cv2.CC_STAT_AREA] < 0.002 * picture.size:
+            continue
+        mask = labels == label
+        if any(_is_band(np.rot90(mask, turn)) for turn in range(4)):
+            kept = np.where(mask, 0, kept).astype(np.uint8)
+    return kept
+
+
+def _is_band(mask: np.ndarray) -> bool:
+    """Whether a component is a straight band along the left edge of the picture."""
+    rows = np.flatnonzero(mask[:, 0] | mask[:, min(1, mask.shape[1] - 1)])
+    if len(rows) < _BORDER_SPAN * mask.shape[0] or mask.mean() > 0.45:
+        return False
+    widths = mask[rows].sum(axis=1)
+    bend = np.abs(widths - np.polyval(np.polyfit(rows, widths, 1), rows))
+    return bool(np.percentile(bend, 90) <= max(2.0, _BORDER_BEND * mask.shape[1]))
+
+
+def _largest(mask: np.ndarray) -> np.ndarray:
+    """Keep the largest component; an opening first parts labels and film borders from the tissue they touch."""
+    width = max(3, max(mask.shape) // 48 | 1)
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (width, width))
+    # Outside the frame counts as dark, so that thin white lines along its edges go too.
+    eroded = cv2.erode(mask, kernel, borderType=cv2.BORDER_CONSTANT, borderValue=0)
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(eroded, connectivity=4)
     if count < 2:
-        return np.zeros(image.shape, bool)
-    return np.asarray(labels == 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA])))
+        return np.zeros(mask.shape, bool)
+    seed = (labels == 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))).astype(np.uint8)
+    return np.asarray((cv2.dilate(seed, kernel) & mask) > 0)
+
+
+def _filled(mask: np.ndarray) -> np.ndarray:
+    """Close holes: a skull must not fall apart for the dark that it holds."""
+    outlines, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    return np.asarray(cv2.drawContours(np.zeros(mask.shape, np.uint8), outlines, -1, 1, cv2.FILLED))
 
 
 def _padded(component: np.ndarray, stride: int, shape: tuple[int, int]) -> Box:

@@ -138,7 +138,7 @@ class Cohort:
         ExistsError
             `out` exists and `overwrite` is off.
         """
-        with new_folder(out, overwrite=overwrite) as folder:
+        with new_folder(out, "cohort", overwrite=overwrite) as folder:
             for name in ("manifest", "links", "targets", "folds"):
                 getattr(self, name).to_parquet(folder / f"{name}.parquet", index=False)
             (folder / "quarantine").mkdir()

@@ -147,22 +147,37 @@ def read_header(folder: Path, kind: str, version: int) -> dict[str, Any]:
     return header
 
 
-def refuse_existing(out: Path, overwrite: bool) -> None:
-    """Raise ExistsError if `out` is there and may not be replaced."""
-    if overwrite or not out.exists():
-        return
-    if out.is_dir() and not any(out.iterdir()):
-        return
-    raise ExistsError("already exists", where=out, do="Choose another --out, or give --overwrite to replace it")
+def refuse_existing(out: Path, kind: str, overwrite: bool) -> None:
+    """Refuse to replace what is there, before any work is done.
 
-
-def _is_result(folder: Path) -> bool:
-    return any((folder / f"{kind}.json").is_file() for kind in ("cohort", "store", "run", "blend", "demo"))
+    Raises
+    ------
+    ExistsError
+        `out` exists and `overwrite` is off.
+    UserError
+        `out` exists and is no result of this kind: neither a folder of somebody's nor the run that a blend is made
+        from is ever deleted.
+    """
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return
+    if not overwrite:
+        raise ExistsError("already exists", where=out, do="Choose another --out, or give --overwrite to replace it")
+    if not (out / f"{kind}.json").is_file():
+        raise UserError(f"is no {kind}, so it is not replaced", where=out, do="Choose another --out")
 
 
 @contextmanager
-def new_folder(out: Path, *, overwrite: bool = False) -> Iterator[Path]:
-    """Build a folder under a temporary name beside `out` and move it into place when the block ends well.
+def new_folder(out: Path, kind: str, *, overwrite: bool = False) -> Iterator[Path]:
+    """Build a result folder under a temporary name beside `out` and move it into place when the block ends well.
+
+    Parameters
+    ----------
+    out
+        Where it goes.
+    kind
+        What it is; only a result of the same kind is replaced.
+    overwrite
+        Whether one may be.
 
     Yields
     ------
@@ -174,11 +189,9 @@ def new_folder(out: Path, *, overwrite: bool = False) -> Iterator[Path]:
     ExistsError
         `out` exists and `overwrite` is off.
     UserError
-        `out` exists, `overwrite` is on, but it is not a radboost result: such a folder is never deleted.
+        `out` is something else, or cannot be written.
     """
-    refuse_existing(out, overwrite)
-    if out.is_dir() and any(out.iterdir()) and not _is_result(out):
-        raise UserError("holds something else than a radboost result", where=out, do="Choose another --out")
+    refuse_existing(out, kind, overwrite)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))

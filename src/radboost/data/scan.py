@@ -14,7 +14,7 @@ from radboost.data.dicom import Header, NotAnImage, classify, read_header
 from radboost.data.pool import Done, Failed, Limits, Pool, available_cores
 from radboost.data.progress import Progress
 
-__all__ = ["Scan", "scan"]
+__all__ = ["Scan", "look", "scan"]
 
 
 @dataclass

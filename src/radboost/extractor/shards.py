@@ -16,6 +16,8 @@ __all__ = ["Cuts", "Shard"]
 
 MEASURE_S = 10.0
 SHARD_S = 60.0
+LEAST_ROWS = 1024
+"""Of a store whose first run was too short to be measured: more images may come later."""
 MOST_ROWS = 1 << 16
 """A shard waits in memory: 65,536 rows of 2,048 float16 are 256 MiB."""
 
@@ -64,8 +66,8 @@ class Cuts:
         if stop == self.total or elapsed >= MEASURE_S or stop >= MOST_ROWS // 2:
             rate = (stop - self._first) / elapsed if elapsed > 0 and stop > self._first else 0.0
             least = -(-max(self._ahead, 1) // self.batch)
-            wished = int(min(rate * SHARD_S, MOST_ROWS)) // self.batch
-            self.rows = max(least, wished) * self.batch
+            wished = rate * SHARD_S if elapsed >= MEASURE_S else max(rate * SHARD_S, LEAST_ROWS)
+            self.rows = max(least, int(min(wished, MOST_ROWS)) // self.batch) * self.batch
 
     def closes(self, stop: int) -> bool:
         """Whether a shard ends where a batch ends."""

@@ -92,7 +92,7 @@ def make_blend(runs: Sequence[Path], policy: str, out: Path, *, overwrite: bool 
     ExistsError
         `out` is there and `overwrite` is off.
     """
-    refuse_existing(out, overwrite)
+    refuse_existing(out, "blend", overwrite)
     loaded = [Run.load(folder) for folder in runs]
     if any(run.task != loaded[0].task for run in loaded):
         raise MismatchError("the runs are of different tasks", got=", ".join(run.task.name for run in loaded))
@@ -101,7 +101,7 @@ def make_blend(runs: Sequence[Path], policy: str, out: Path, *, overwrite: bool 
     joined = Predictions.join(_prefixed(run.predictions, p) for run, p in zip(loaded, prefixes, strict=True))
     result = fit_blend(joined, Policy(policy), Bootstrap())
     carrying = {name for target in result.targets for name, weight in target.weights.items() if weight > 0}
-    with new_folder(out, overwrite=overwrite) as folder:
+    with new_folder(out, "blend", overwrite=overwrite) as folder:
         parts = []
         for number, (run, prefix) in enumerate(zip(loaded, prefixes, strict=True), start=1):
             used = [m for m in run.members if prefix + member_name(*m) in carrying]

@@ -26,7 +26,8 @@ from radboost.extractor.config import ExtractConfig
 from radboost.extractor.extract import extract
 from radboost.metrics import Bootstrap
 from radboost.pipeline.blending import make_blend
-from radboost.pipeline.prediction import ExternalScore, PredictConfig, predict_exams, write_prediction
+from radboost.pipeline.external import ExternalScore
+from radboost.pipeline.prediction import PredictConfig, predict_exams, write_prediction
 
 __all__ = ["DemoConfig", "DemoResult", "DemoRow", "run_demo"]
 
@@ -98,22 +99,29 @@ def run_demo(config: DemoConfig, progress: Progress | None = None) -> DemoResult
         `config.out` holds something else than a demo.
     """
     progress = progress or Silent()
-    refuse_existing(config.out, config.overwrite)
-    with new_folder(config.out, overwrite=config.overwrite):
+    refuse_existing(config.out, "demo", config.overwrite)
+    with new_folder(config.out, "demo", overwrite=config.overwrite):
         pass  # claims the place, and clears an earlier demo; each step then writes its own result whole
     config.out.mkdir(parents=True, exist_ok=True)
     write_header(config.out, "demo", 1, {"patients": config.patients, "seed": config.seed})
     data, new = _phantoms(config, progress)
     cohort, run = _learn(config, data, new, progress)
     blends = {p.value: make_blend([config.out / "run"], p.value, config.out / f"blend-{p.value}") for p in Policy}
-    scores = {}
-    for name in blends:
-        progress.say(f"predict new exams with blend {name}")
-        made = PredictConfig(workers=config.workers)
-        found = predict_exams(config.out / f"blend-{name}", new, made, progress)
-        write_prediction(found, config.out / f"predictions-{name}.csv")
-        scores[name] = found.scores
+    scores = _predict(config, new, progress)
     return DemoResult(_rows(run, blends, scores), _notes(cohort), _places())
+
+
+def _predict(config: DemoConfig, new: Path, progress: Progress) -> dict[str, tuple[ExternalScore, ...]]:
+    """Predict the new exams with both blends; the second finds the embeddings that the first one made."""
+    scores = {}
+    for policy in Policy:
+        progress.say(f"predict new exams with blend {policy.value}")
+        # The training cohort's key, so that a patient who was trained on would be recognised and refused.
+        made = PredictConfig(key=config.out / "cohort" / "key", work=config.out / "work", workers=config.workers)
+        found = predict_exams(config.out / f"blend-{policy.value}", new, made, progress)
+        write_prediction(found, config.out / f"predictions-{policy.value}.csv")
+        scores[policy.value] = found.scores
+    return scores
 
 
 def _phantoms(config: DemoConfig, progress: Progress) -> tuple[Path, Path]:
@@ -131,7 +139,7 @@ def _learn(config: DemoConfig, data: Path, new: Path, progress: Progress) -> tup
     pixels = PixelPolicy.of("breast", SIZE)
     backbone = BackboneConfig(BACKBONE, random_init=config.seed, size=SIZE, pool=("avg", "max"))
     store = extract(cohort, out / "store", ExtractConfig(backbone, pixels, workers=config.workers), progress).store
-    weights = site_weights(data / "train.csv", new / "train.csv")
+    weights = _site_weights(data / "train.csv", new / "train.csv")
     weights.to_csv(out / "weights.csv", index=False)
     boost = BoostConfig(
         weights=dict(zip(weights["unit"], weights["weight"], strict=True)), seed=config.seed, workers=config.workers
@@ -139,7 +147,7 @@ def _learn(config: DemoConfig, data: Path, new: Path, progress: Progress) -> tup
     return cohort, fit_boost(cohort, [store], boost, progress).save(out / "run")
 
 
-def site_weights(source: Path, target: Path) -> pd.DataFrame:
+def _site_weights(source: Path, target: Path) -> pd.DataFrame:
     """Weights that simulate the target's mix of sites: its share of a site over the source's, mean 1 over units.
 
     Looks at the sites alone, which a table of new exams has; their labels stay unseen.
@@ -155,16 +163,16 @@ def site_weights(source: Path, target: Path) -> pd.DataFrame:
 def _rows(
     run: Run, blends: Mapping[str, BlendResult], new: Mapping[str, tuple[ExternalScore, ...]]
 ) -> tuple[DemoRow, ...]:
-    safe = {score.name: score for score in blends["safe"].targets[0].scores}
+    safe, risky = ({s.name: s for s in blends[policy].targets[0].scores} for policy in ("safe", "risky"))
     of_new = {(policy, s.name): s.values for policy, scores in new.items() for s in scores}
     rows = [
         _row("prior", safe["prior"], of_new["safe", "prior"]),
         _row("metadata only", _part(run.predictions, lambda m: m.endswith("/metadata"))),
         _row("images only", _part(run.predictions, lambda m: m.endswith("/image"))),
-    ]
-    rows += [
-        _row(f"blend {policy}", result.targets[0].scores[0], of_new[policy, "blend"])
-        for policy, result in blends.items()
+        _row("blend safe", safe["blend"], of_new["safe", "blend"]),
+        # Judged under the target weights, so it has a prior of its own.
+        _row("prior, weighted", risky["prior"]),
+        _row("blend risky, weighted", risky["blend"], of_new["risky", "blend"]),
     ]
     return tuple(rows)
 
@@ -186,7 +194,7 @@ def _notes(cohort: Cohort) -> tuple[str, ...]:
         f"{units['group'].nunique()} synthetic patients, {len(units)} breasts; {NEW_PATIENTS} new patients from "
         "another mix of sites. 95 % intervals by bootstrap over patients.",
         f"The backbone, {BACKBONE}, was never trained: its weights are random. Trained features do better.",
-        "blend risky is judged out of fold under weights that simulate the new exams' sites (weights.csv).",
+        "Weighted rows are judged out of fold under weights that simulate the new exams' sites (weights.csv).",
     )
 
 
@@ -199,5 +207,6 @@ def _places() -> tuple[tuple[str, str], ...]:
         ("run/", "made by radboost fit-boost: out-of-fold predictions and models"),
         ("blend-safe/", "made by radboost blend safe"),
         ("blend-risky/", "made by radboost blend risky"),
+        ("work/", "the new exams' cohort and store, made by radboost predict --work"),
         ("predictions-*.csv", "made by radboost predict, in the submission format"),
     )

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from radboost.data.cohort import Cohort
 from radboost.data.folder import file_sha256, write_text
 from radboost.data.identity import read_key
 from radboost.data.index import IndexConfig, index
-from radboost.data.predictions import COLUMNS, Predictions, member_name
+from radboost.data.predictions import Predictions, member_name
 from radboost.data.progress import Progress, Silent
 from radboost.data.store import EmbeddingStore
 from radboost.data.submission import decide, parse_threshold, submission
@@ -26,11 +26,10 @@ from radboost.ensemble.blend import apply_blend
 from radboost.errors import ExistsError, LeakError, MismatchError, UserError, offenders
 from radboost.extractor.config import ExtractConfig
 from radboost.extractor.extract import extract
-from radboost.metrics import Bootstrap, Metric, Scored, auc, clustered_interval, log_loss, pf1
 from radboost.pipeline.blending import Blend
+from radboost.pipeline.external import ExternalScore, external_predictions, external_scores
 
 __all__ = [
-    "ExternalScore",
     "PredictConfig",
     "Prediction",
     "predict_exams",
@@ -52,6 +51,9 @@ class PredictConfig:
         ``none`` for probabilities, ``auto`` for decisions at the threshold chosen out of fold, or a number.
     key
         Key file of the training cohort, so that exams that were trained on are recognised and refused.
+    work
+        Folder that keeps the exams' cohort and stores, so that an interrupted prediction goes on where it was, and a
+        second blend finds the embeddings made; None keeps nothing.
     checkpoints
         Weights of backbones, where they came from files.
     device, batch_size, workers
@@ -60,31 +62,11 @@ class PredictConfig:
 
     threshold: str = "none"
     key: Path | None = None
+    work: Path | None = None
     checkpoints: tuple[Path, ...] = ()
     device: str = "auto"
     batch_size: int | None = None
     workers: int | None = None
-
-
-@dataclass(frozen=True)
-class ExternalScore:
-    """How good the blend is on labelled units it never saw, with 95 % intervals clustered by patient.
-
-    Attributes
-    ----------
-    target, name
-        Target, and what was scored: ``blend`` or ``prior``, the training rate for everybody.
-    units, positives
-        Labelled units, and those of the last class.
-    values
-        By metric: value, low, high; NaN where it is not defined.
-    """
-
-    target: str
-    name: str
-    units: int
-    positives: int
-    values: dict[str, tuple[float, float, float]]
 
 
 @dataclass(frozen=True)
@@ -115,7 +97,7 @@ class Prediction:
 def predict_exams(
     blend_folder: Path, data_dir: Path, config: PredictConfig | None = None, progress: Progress | None = None
 ) -> Prediction:
-    """Index, embed and predict new exams; nothing but the result is kept.
+    """Index, embed and predict new exams.
 
     Raises
     ------
@@ -129,14 +111,15 @@ def predict_exams(
     blend = Blend.load(blend_folder)
     recipes = [_recipe(s["config"], config) for s in blend.header["stores"]]
     key = None if config.key is None else read_key(config.key)
-    found = index(data_dir, blend.task, IndexConfig(key=key, prefer_test=True, workers=config.workers), progress)
-    with tempfile.TemporaryDirectory(prefix="radboost-") as place:
-        cohort = found.cohort.save(Path(place) / "cohort")
+    with ExitStack() as stack:
+        work = config.work or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="radboost-")))
+        cohort = _exams(blend, data_dir, work, config, progress)
         stores = []
-        for number, recipe in enumerate(recipes):
-            stores.append(extract(cohort, Path(place) / f"store-{number}", recipe, progress).store)
+        for recipe, made in zip(recipes, blend.header["stores"], strict=True):
+            place = work / f"store-{made['fingerprint_hash'][:12]}"
+            stores.append(extract(cohort, place, recipe, progress).store)
         prediction = _predict(blend, cohort, stores, config)
-        bad = len(list(_quarantined(cohort)))
+        bad = len(_quarantined(cohort))
     notes = list(prediction.notes)
     if prediction.external is not None and key is None:
         notes.append(
@@ -222,12 +205,26 @@ def _recipe(made: Mapping[str, Any], config: PredictConfig) -> ExtractConfig:
     return replace(recipe, device=config.device, batch_size=config.batch_size, workers=config.workers)
 
 
-def _quarantined(cohort: Cohort) -> list[Path]:
+def _exams(blend: Blend, data_dir: Path, work: Path, config: PredictConfig, progress: Progress) -> Cohort:
+    """Index the exams, or take up the cohort that an earlier call left in the work folder."""
+    if (work / "cohort" / "cohort.json").is_file():
+        cohort = Cohort.load(work / "cohort")
+        key = None if config.key is None else read_key(config.key)
+        if cohort.root != data_dir.resolve() or cohort.task != blend.task or key not in (None, cohort.key):
+            do = "Choose another --work; this one belongs to other exams, another task or another key"
+            raise MismatchError("was made for something else", where=work / "cohort", got=cohort.root, do=do)
+        return cohort
+    key = None if config.key is None else read_key(config.key)
+    made = IndexConfig(key=key, prefer_test=True, workers=config.workers)
+    return index(data_dir, blend.task, made, progress).cohort.save(work / "cohort")
+
+
+def _quarantined(cohort: Cohort) -> set[str]:
     """Files set aside by index and extract, from the cohort's quarantine folder."""
     if cohort.folder is None:
-        return []
+        return set()
     tables = [pd.read_csv(path, dtype=str) for path in sorted((cohort.folder / "quarantine").glob("*.csv"))]
-    return [Path(p) for table in tables for p in table["path"]]
+    return {str(p) for table in tables for p in table["path"]}
 
 
 def _predict(
@@ -240,17 +237,17 @@ def _predict(
             raise MismatchError("the cohort has no such split", got=split, do=f"It has {', '.join(known)}")
         design = design.take(design.split == split)
     _refuse_trained(blend, design)
-    p = blend_design(blend, design)
+    p = _blend_design(blend, design)
     named = cohort.units.set_index("unit_id")["unit"].reindex(design.unit)
     threshold = parse_threshold(config.threshold)
     out = {name: _decided(blend, name, values, threshold) for name, values in p.items()}
     labelled = bool((design.label >= 0).any())
-    external = _external(design, p) if labelled else None
-    scores = tuple(_scores(blend, design, p)) if labelled else ()
+    external = external_predictions(design, p) if labelled else None
+    scores = tuple(external_scores(blend, design, p)) if labelled else ()
     return Prediction(submission(blend.task, named.tolist(), out), external, scores, 0, ())
 
 
-def blend_design(blend: Blend, design: Design) -> dict[str, FloatArray]:
+def _blend_design(blend: Blend, design: Design) -> dict[str, FloatArray]:
     """Blended probabilities (units, classes) by target: each member is the mean over its fold models."""
     members: dict[str, dict[str, FloatArray]] = {t.name: {} for t in blend.task.targets}
     for prefix, run in blend.runs:
@@ -280,48 +277,3 @@ def _decided(blend: Blend, target: str, p: FloatArray, threshold: float | str | 
         if threshold is None:
             raise UserError("the blend has no threshold: no positive was seen", where=target, do="Use --threshold none")
     return decide(p, float(threshold))
-
-
-def _external(design: Design, p: dict[str, FloatArray]) -> Predictions:
-    tables = []
-    for column, target in enumerate(design.task.targets):
-        label = design.label[:, column]
-        for number in target.predicted:
-            y = np.where(label >= 0, (label == number).astype(float), np.nan)
-            rows = {"unit": design.unit, "target": target.name, "class": number, "y": y}
-            rows |= {"p": p[target.name][:, number], "member": "blend", "kind": "external"}
-            rows |= {"task_weight": design.task_weight[:, column], "target_weight": 1.0, "group": design.group}
-            tables.append(pd.DataFrame({**rows, "fold": -1, "fold_hash": design.fold_hash}))
-    return Predictions(pd.concat(tables, ignore_index=True).astype(COLUMNS))
-
-
-def _scores(blend: Blend, design: Design, p: dict[str, FloatArray]) -> list[ExternalScore]:
-    found = []
-    for column, target in enumerate(design.task.targets):
-        label = design.label[:, column]
-        known = label >= 0
-        prior = np.broadcast_to(_prior(blend, target.name, len(target.classes)), p[target.name].shape)
-        for name, values in (("blend", p[target.name]), ("prior", prior)):
-            metrics: dict[str, Metric] = (
-                {"loss": log_loss, "auc": auc, "pf1": pf1} if target.binary else {"loss": log_loss}
-            )
-            shown = values[known, 1] if target.binary else values[known]
-            rows = Scored(label[known], shown, design.task_weight[known, column], design.group[known])
-            measured = {m: (f(rows.y, rows.p, rows.weight), *_interval(f, rows)) for m, f in metrics.items()}
-            positives = int((label == len(target.classes) - 1).sum())
-            found.append(ExternalScore(target.name, name, int(known.sum()), positives, measured))
-    return found
-
-
-def _interval(metric: Metric, rows: Scored) -> tuple[float, float]:
-    return clustered_interval(metric, rows, Bootstrap()) if len(rows.y) else (math.nan, math.nan)
-
-
-def _prior(blend: Blend, target: str, classes: int) -> FloatArray:
-    """Weighted class frequencies of the units the blend was fitted on."""
-    for block in blend.predictions.blocks():
-        if block.target == target:
-            known = block.label >= 0
-            totals = np.bincount(block.label[known], block.task_weight[known], classes)
-            return np.asarray(totals / totals.sum(), dtype=np.float64)
-    raise MismatchError("the blend does not know the target", got=target)

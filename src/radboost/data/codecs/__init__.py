@@ -1,6 +1,6 @@
 """Pixel codecs: the one door to imagecodecs, and to OpenCV's readers of raster files."""
 
-from radboost.data.codecs.decode import BIG_ENDIAN, COLOUR_AS_RGB, NATIVE, SUPPORTED, decode
+from radboost.data.codecs.decode import BIG_ENDIAN, COLOUR_AS_RGB, NATIVE, SUPPORTED, decode, decode_small, reducible
 from radboost.data.codecs.encode import SYNTAXES, encode
 from radboost.data.codecs.raster import SUFFIXES, is_raster, read_raster
 from radboost.data.codecs.spec import MAX_PIXELS, FrameSpec
@@ -15,7 +15,9 @@ __all__ = [
     "SYNTAXES",
     "FrameSpec",
     "decode",
+    "decode_small",
     "encode",
     "is_raster",
     "read_raster",
+    "reducible",
 ]

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
+from typing import Any
 
 import numpy as np
 from pydicom.uid import UID
 
 from radboost.data.codecs.jpeg import decode_jpeg, decode_jpeg_lossless, decode_jpeg_ls
-from radboost.data.codecs.jpeg2000 import decode_htj2k, decode_jpeg2000
+from radboost.data.codecs.jpeg2000 import decode_htj2k, decode_jpeg2000, decode_reduced, levels
 from radboost.data.codecs.native import decode_deflated, decode_native, decode_rle
 from radboost.data.codecs.spec import FrameSpec
 from radboost.errors import PixelError
 
-__all__ = ["BIG_ENDIAN", "COLOUR_AS_RGB", "NATIVE", "SUPPORTED", "decode"]
+__all__ = ["BIG_ENDIAN", "COLOUR_AS_RGB", "NATIVE", "SUPPORTED", "decode", "decode_small", "reducible"]
 
 BIG_ENDIAN = "1.2.840.10008.1.2.2"
 """UID of the retired syntax Explicit VR Big Endian."""
 
-_DECODERS: dict[str, Callable[[bytes, FrameSpec], np.ndarray]] = {
+_DECODERS: dict[str, Callable[[Any, FrameSpec], np.ndarray]] = {
     "1.2.840.10008.1.2": decode_native,
     "1.2.840.10008.1.2.1": decode_native,
     # The whole data set was inflated when the file was read.
@@ -50,7 +52,7 @@ COLOUR_AS_RGB = frozenset(_PREFIX + end for end in ("50", "51", "90", "91", "201
 """Syntaxes whose decoders undo the colour transform; the others give colour as the header names it."""
 
 
-def decode(transfer_syntax: str, data: bytes, spec: FrameSpec) -> np.ndarray:
+def decode(transfer_syntax: str, data: bytes | np.ndarray, spec: FrameSpec) -> np.ndarray:
     """Decode one frame.
 
     Parameters
@@ -58,7 +60,7 @@ def decode(transfer_syntax: str, data: bytes, spec: FrameSpec) -> np.ndarray:
     transfer_syntax
         UID of PS3.6 table A-1.
     data
-        The bytes of this frame, without encapsulation.
+        The bytes of this frame, without encapsulation; uncompressed ones may be an array, (n,) uint8.
     spec
         What the header promises about it.
 
@@ -83,3 +85,54 @@ def decode(transfer_syntax: str, data: bytes, spec: FrameSpec) -> np.ndarray:
         raise
     except Exception as error:  # a codec may raise anything on a damaged stream; all of it means the same to the run
         raise PixelError(f"the {name} frame cannot be decoded", got=f"{type(error).__name__}: {error}") from error
+
+
+_HIGH_THROUGHPUT = frozenset(_PREFIX + end for end in ("201", "202", "203"))
+_WAVELETS = _HIGH_THROUGHPUT | {_PREFIX + "90", _PREFIX + "91"}
+
+
+def reducible(transfer_syntax: str, data: bytes | np.ndarray, spec: FrameSpec) -> int:
+    """How many times a frame can be halved while it is decoded; 0 for all syntaxes but JPEG 2000 and HTJ2K.
+
+    Parameters
+    ----------
+    transfer_syntax, data, spec
+        As for `decode`.
+    """
+    if transfer_syntax not in _WAVELETS or not isinstance(data, bytes):
+        return 0
+    try:
+        return levels(data, spec)
+    except PixelError:
+        return 0  # the decoder will say what is wrong
+
+
+def decode_small(
+    transfer_syntax: str, data: bytes | np.ndarray, spec: FrameSpec, reduce: int
+) -> tuple[np.ndarray, int]:
+    """Decode one frame at a fraction of its size.
+
+    Parameters
+    ----------
+    transfer_syntax, data, spec
+        As for `decode`.
+    reduce
+        How many times to halve, at most `reducible`.
+
+    Returns
+    -------
+    tuple of numpy.ndarray and int
+        (ceil(rows / 2**r), ceil(columns / 2**r)) stored values, and r: `reduce`, or 0 where the stream could not
+        be read that way.
+
+    Raises
+    ------
+    PixelError
+        As `decode`.
+    """
+    if reduce and isinstance(data, bytes):
+        # A codec may raise anything. Whatever it was, the full decoder's word counts.
+        with suppress(PixelError, OSError, ValueError, SyntaxError, TypeError, KeyError, RuntimeError):
+            high_throughput = transfer_syntax in _HIGH_THROUGHPUT
+            return decode_reduced(data, spec, reduce, high_throughput=high_throughput), reduce
+    return decode(transfer_syntax, data, spec), 0

@@ -25,13 +25,13 @@ def _shaped(samples: np.ndarray, spec: FrameSpec) -> np.ndarray:
     return samples.reshape(spec.shape)
 
 
-def decode_native(data: bytes, spec: FrameSpec, *, big_endian: bool = False) -> np.ndarray:
+def decode_native(data: bytes | np.ndarray, spec: FrameSpec, *, big_endian: bool = False) -> np.ndarray:
     """Read one uncompressed frame.
 
     Parameters
     ----------
     data
-        The frame's bytes; more than needed is allowed.
+        The frame's bytes, or an array of them, (n,) uint8; more than needed is allowed.
     spec
         What the header promises.
     big_endian

@@ -126,5 +126,7 @@ def to_stored(values: np.ndarray, spec: FrameSpec, *, lossy: bool = False) -> np
     if spec.bits_stored >= bits:
         return values
     top = values.dtype.type((1 << spec.bits_stored) - 1)
+    if values.max(initial=0) <= top:
+        return values  # the usual case: looking is cheaper than a second copy
     bounded: np.ndarray = np.minimum(values, top) if lossy else np.bitwise_and(values, top)
     return bounded

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import warnings
-from pathlib import Path
 from types import TracebackType
 
-from pydicom import config, dcmread
-from pydicom.dataset import Dataset, FileDataset
+from pydicom import config
+from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence
 
 from radboost.errors import PixelError
 
-__all__ = ["attribute", "door", "items", "number", "numbers", "read_dataset", "text"]
+__all__ = ["attribute", "door", "items", "number", "numbers", "text"]
 
 
 class door:
@@ -52,11 +51,6 @@ class door:
             raise PixelError(self._what, got=error.strerror or str(error)) from error
         # A malformed file may bring pydicom to raise anything.
         raise PixelError(self._what, got=f"{type(error).__name__}: {error}") from error
-
-
-def read_dataset(path: Path) -> FileDataset:
-    """Read a whole file, also one without preamble; call it inside `door`."""
-    return dcmread(path, force=True)
 
 
 def attribute(dataset: Dataset, keyword: str) -> object:

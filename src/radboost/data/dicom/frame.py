@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from radboost.data.codecs import COLOUR_AS_RGB, decode
+from radboost.data.codecs import COLOUR_AS_RGB, decode_small, reducible
 from radboost.data.dicom.colour import grey, palette
-from radboost.data.dicom.door import door, number, read_dataset
-from radboost.data.dicom.pixel_data import frame_bytes, pixel_keyword, spec_of, syntax_of, without_pixels
+from radboost.data.dicom.door import number
+from radboost.data.dicom.header import spacing_of
+from radboost.data.dicom.parse import parse
+from radboost.data.dicom.pixel_data import frame_data, spec_of, syntax_of, without_pixels
 from radboost.data.dicom.presentation import DISPLAY_MAX, Presentation
 from radboost.data.dicom.voi import presentation_of
 from radboost.errors import PixelError
 
-__all__ = ["MIDDLE", "Frame", "read_frame"]
+__all__ = ["MIDDLE", "Frame", "Source", "open_frame", "read_frame"]
 
 MIDDLE = -1
 """Frame number that stands for the middle frame."""
@@ -33,12 +36,15 @@ class Frame:
         How stored values become display values; None for colour and raster images, which carry them already.
     index, frames
         Which frame of how many, from 0.
+    reduce
+        How many times it was halved: pixel n lies where pixel ``n * 2**reduce`` of the full frame does.
     """
 
     pixels: np.ndarray
     presentation: Presentation | None
     index: int = 0
     frames: int = 1
+    reduce: int = 0
 
     def extent(self) -> tuple[float, float]:
         """Lowest and highest rescaled value of the frame, without its padding."""
@@ -51,6 +57,72 @@ class Frame:
             values = kept if kept.size else values
         ends = self.presentation.rescale(np.array([np.nanmin(values), np.nanmax(values)]))
         return float(ends.min()), float(ends.max())
+
+
+@dataclass(frozen=True)
+class Source:
+    """A frame that is about to be decoded, whole or smaller.
+
+    Attributes
+    ----------
+    shape
+        (rows, columns) of the frame in full.
+    levels
+        How many times it can be halved while it is decoded.
+    spacing
+        Millimetres between rows and between columns, where known.
+    presentation
+        How it wants to be shown; None where `read` gives display values.
+    read
+        Given how many times to halve, 0 to `levels`: the frame, whose `reduce` tells what was done.
+    """
+
+    shape: tuple[int, int]
+    levels: int
+    spacing: tuple[float, ...] | None
+    presentation: Presentation | None
+    read: Callable[[int], Frame]
+
+
+def open_frame(path: Path, index: int = MIDDLE) -> Source:
+    """Read a file's header and find one frame in it, without decoding.
+
+    Parameters
+    ----------
+    path
+        A DICOM file, with or without preamble.
+    index
+        Frame number from 0, or `MIDDLE`.
+
+    Raises
+    ------
+    NotAnImage
+        When the file holds no image.
+    PixelError
+        When it cannot be read.
+    """
+    parsed = parse(path)
+    dataset = parsed.dataset
+    if parsed.pixels is None:
+        raise without_pixels(dataset)
+    frames = max(1, int(number(dataset, "NumberOfFrames", 1) or 1))
+    index = frames // 2 if index == MIDDLE else index
+    if not 0 <= index < frames:
+        raise PixelError(f"the file has {frames} frames, counted from 0", got=f"frame {index}")
+    spec, syntax = spec_of(dataset, parsed.pixels.keyword), syntax_of(dataset)
+    data = frame_data(parsed, spec, index, frames)
+    colour = spec.samples == 3 or spec.photometric == "PALETTE COLOR"
+    shown = None if colour else presentation_of(dataset, index)
+
+    def read(reduce: int) -> Frame:
+        pixels, done = decode_small(syntax, data, spec, reduce)
+        if spec.samples == 3:
+            pixels = grey(pixels, "RGB" if syntax in COLOUR_AS_RGB else spec.photometric, spec.bits_stored)
+        elif colour:
+            pixels = palette(pixels, dataset)
+        return Frame(pixels, shown, index, frames, done)
+
+    return Source((spec.rows, spec.columns), reducible(syntax, data, spec), spacing_of(dataset), shown, read)
 
 
 def read_frame(path: Path, index: int = MIDDLE) -> Frame:
@@ -75,20 +147,4 @@ def read_frame(path: Path, index: int = MIDDLE) -> Frame:
     PixelError
         When it cannot be read or decoded.
     """
-    with door("the DICOM file cannot be read"):
-        dataset = read_dataset(path)
-    keyword = pixel_keyword(dataset)
-    if keyword is None:
-        raise without_pixels(dataset)
-    frames = max(1, int(number(dataset, "NumberOfFrames", 1) or 1))
-    index = frames // 2 if index == MIDDLE else index
-    if not 0 <= index < frames:
-        raise PixelError(f"the file has {frames} frames, counted from 0", got=f"frame {index}")
-    spec, syntax = spec_of(dataset, keyword), syntax_of(dataset)
-    pixels = decode(syntax, frame_bytes(dataset, keyword, index, frames), spec)
-    if spec.samples == 3:
-        gray = grey(pixels, "RGB" if syntax in COLOUR_AS_RGB else spec.photometric, spec.bits_stored)
-        return Frame(gray, None, index, frames)
-    if spec.photometric == "PALETTE COLOR":
-        return Frame(palette(pixels, dataset), None, index, frames)
-    return Frame(pixels, presentation_of(dataset, index), index, frames)
+    return open_frame(path, index).read(0)

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydicom.dataset import FileDataset
-from pydicom.filereader import read_partial
-from pydicom.tag import BaseTag
+from pydicom.dataset import Dataset, FileDataset
 
-from radboost.data.dicom.door import door, items, number, numbers, text
+from radboost.data.dicom.door import items, number, numbers, text
 from radboost.data.dicom.kinds import NotAnImage, classify
+from radboost.data.dicom.parse import parse
 from radboost.data.dicom.pixel_data import without_pixels
 from radboost.errors import PixelError
 
-__all__ = ["Header", "NotAnImage", "classify", "read_header"]
-
-# Pixel Data, Double Float Pixel Data, Float Pixel Data.
-_PIXELS = {0x7FE00010, 0x7FE00009, 0x7FE00008}
+__all__ = ["Header", "NotAnImage", "classify", "read_header", "spacing_of"]
 
 
 @dataclass(frozen=True)
@@ -95,10 +90,11 @@ def read_header(path: Path) -> Header:
     PixelError
         When it is no DICOM file, or its header is damaged.
     """
-    dataset, pixels = _read(path)
+    parsed = parse(path)
+    dataset = parsed.dataset
     meta = dataset.file_meta
     sop_class = text(dataset, "SOPClassUID") or text(meta, "MediaStorageSOPClassUID")
-    if not pixels:
+    if parsed.pixels is None:
         raise without_pixels(dataset)
     rows, columns = (int(number(dataset, keyword, 0) or 0) for keyword in ("Rows", "Columns"))
     if rows < 1 or columns < 1:
@@ -121,25 +117,33 @@ def read_header(path: Path) -> Header:
         transfer_syntax=text(meta, "TransferSyntaxUID"),
         position=numbers(dataset, "ImagePositionPatient", 3),
         orientation=numbers(dataset, "ImageOrientationPatient", 6),
-        spacing=numbers(dataset, "PixelSpacing", 2) or numbers(dataset, "ImagerPixelSpacing", 2),
+        spacing=spacing_of(dataset),
         age=_age(text(dataset, "PatientAge")),
         manufacturer=text(dataset, "Manufacturer"),
         model=text(dataset, "ManufacturerModelName"),
     )
 
 
-def _read(path: Path) -> tuple[FileDataset, bool]:
-    """Read up to the pixel data; tell whether there is any."""
-    reached = False
+def spacing_of(dataset: Dataset) -> tuple[float, ...] | None:
+    """Give millimetres between rows and between columns, or None.
 
-    def stop(tag: BaseTag, vr: str | None, length: int) -> bool:
-        nonlocal reached
-        reached = int(tag) in _PIXELS
-        return reached
+    Pixel Spacing is at the patient (PS3.3 10.7.1.1, calibrated in projection radiography, 10.7.1.2); where it is
+    absent or no positive pair, Imager Pixel Spacing stands in, which is at the detector (PS3.3 C.8.11.7) and thus
+    larger by the magnification. Enhanced objects say it per frame or once for all (PS3.3 C.7.6.16.2.1).
+    """
+    places = [dataset]
+    for group in (*_soft_items(dataset, "SharedFunctionalGroupsSequence")[:1], *_first_frame(dataset)):
+        places += _soft_items(group, "PixelMeasuresSequence")[:1]
+    for keyword in ("PixelSpacing", "ImagerPixelSpacing"):
+        for place in places:
+            found = numbers(place, keyword, 2)
+            if found is not None and min(found) > 0:
+                return found
+    return None
 
-    with door("the DICOM header cannot be read"), path.open("rb") as file:
-        condition: Callable[[BaseTag, str | None, int], bool] = stop
-        return read_partial(file, condition, force=True), reached
+
+def _first_frame(dataset: Dataset) -> list[Dataset]:
+    return _soft_items(dataset, "PerFrameFunctionalGroupsSequence")[:1]
 
 
 def _laterality(dataset: FileDataset) -> str:
@@ -155,9 +159,9 @@ def _laterality(dataset: FileDataset) -> str:
     return ""
 
 
-def _soft_items(dataset: object, keyword: str) -> list[FileDataset]:
+def _soft_items(dataset: Dataset, keyword: str) -> list[Dataset]:
     try:
-        return items(dataset, keyword)  # type: ignore[arg-type, return-value]
+        return items(dataset, keyword)
     except PixelError:
         return []
 

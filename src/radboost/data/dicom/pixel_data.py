@@ -6,23 +6,20 @@ from typing import cast
 
 import numpy as np
 from pydicom.dataset import Dataset, FileDataset
-from pydicom.encaps import get_frame
+from pydicom.uid import UID
 
 from radboost.data.codecs import BIG_ENDIAN, NATIVE, FrameSpec
-from radboost.data.dicom.door import attribute, door, number, text
+from radboost.data.dicom.door import door, number, text
+from radboost.data.dicom.fragments import frame_of
 from radboost.data.dicom.kinds import NotAnImage
+from radboost.data.dicom.parse import Parsed, Pixels
 from radboost.errors import PixelError
 
-__all__ = ["frame_bytes", "pixel_keyword", "spec_of", "swapped", "syntax_of", "without_pixels"]
+__all__ = ["frame_data", "spec_of", "swapped", "syntax_of", "without_pixels"]
 
 _DIRECTORY = "1.2.840.10008.1.3.10"
 _IMPLICIT = "1.2.840.10008.1.2"
 _FLOATS = {"FloatPixelData": 32, "DoubleFloatPixelData": 64}
-
-
-def pixel_keyword(dataset: Dataset) -> str | None:
-    """Name the attribute that holds the pixels, if any: integers first, then floats of 32 and of 64 bits."""
-    return next((keyword for keyword in ("PixelData", *_FLOATS) if keyword in dataset), None)
 
 
 def without_pixels(dataset: FileDataset) -> PixelError:
@@ -90,44 +87,65 @@ def spec_of(dataset: Dataset, keyword: str) -> FrameSpec:
     )
 
 
-def frame_bytes(dataset: FileDataset, keyword: str, index: int, frames: int) -> bytes:
-    """Cut one frame's bytes out of the pixel data, without encapsulation.
+def frame_data(parsed: Parsed, spec: FrameSpec, index: int, frames: int) -> bytes | np.ndarray:
+    """Find one frame's bytes in the pixel data, without encapsulation; the other frames are not read.
 
     Parameters
     ----------
-    dataset
-        The image.
-    keyword
-        The attribute that holds its pixels.
+    parsed
+        The file; it has pixel data.
+    spec
+        What its header promises of a frame.
     index, frames
         Which frame of how many, from 0.
+
+    Returns
+    -------
+    bytes or numpy.ndarray
+        A codestream; or the samples of an uncompressed frame, mapped from the file, (n,) uint8.
 
     Raises
     ------
     PixelError
         When the pixel data holds less than the header promises for all frames together.
     """
-    data = attribute(dataset, keyword)
-    if not isinstance(data, bytes):
+    pixels, syntax = parsed.pixels, syntax_of(parsed.dataset)
+    if pixels is None or pixels.length == 0:
         raise PixelError("the pixel data is empty")
-    syntax = syntax_of(dataset)
     if syntax not in NATIVE:
-        with door("the encapsulated pixel data cannot be taken apart"):
-            return get_frame(data, index, number_of_frames=frames)
-    spec = spec_of(dataset, keyword)
+        if pixels.length is not None:
+            raise PixelError(
+                "the transfer syntax is a compressed one, but the pixel data is not encapsulated", got=UID(syntax).name
+            )
+        with door("the encapsulated pixel data cannot be taken apart"), pixels.open() as stream:
+            return frame_of(stream, pixels.available, parsed.dataset, index, frames)
+    if pixels.length is None:
+        raise PixelError("the transfer syntax is uncompressed, but the pixel data is encapsulated")
+    return _native(pixels, spec, index, frames, swap=syntax == BIG_ENDIAN)
+
+
+def _native(pixels: Pixels, spec: FrameSpec, index: int, frames: int, *, swap: bool) -> np.ndarray:
     needed = (spec.frame_bits * frames + 7) // 8
-    if len(data) < needed:
-        raise PixelError("the pixel data ends early", got=f"{len(data):,} of {needed:,} bytes in {frames} frames")
-    if syntax == BIG_ENDIAN and spec.bits_allocated == 8 and dataset[keyword].VR == "OW":
-        # 8-bit samples in 16-bit words: big endian swaps neighbours (PS3.5 annex A.3).
-        data = swapped(data)
+    held = min(pixels.length or 0, pixels.available)
+    if held < needed:
+        where = "file" if pixels.available < needed else "element"
+        raise PixelError(
+            "the pixel data ends early",
+            got=f"{held:,} bytes in the {where}, {needed:,} for {frames} frame(s) of {spec.rows} x {spec.columns}",
+        )
     start, skip = divmod(spec.frame_bits * index, 8)
-    part = data[start : start + (skip + spec.frame_bits + 7) // 8]
+    size = (skip + spec.frame_bits + 7) // 8
+    if swap and spec.bits_allocated == 8 and pixels.vr == "OW":
+        # 8-bit samples in 16-bit words: big endian swaps neighbours (PS3.5 annex A.3).
+        even = start // 2 * 2
+        words = pixels.map(even, min(size + 2, held - even) // 2 * 2)
+        part = np.frombuffer(swapped(words.tobytes()), np.uint8)[start - even :][:size]
+    else:
+        part = pixels.map(start, size)
     if not skip:
         return part
     # 1-bit frames follow each other without padding (PS3.5 8.1.1): bring this one to a byte's border.
-    bits = np.unpackbits(np.frombuffer(part, np.uint8), bitorder="little")
-    return np.packbits(bits[skip:], bitorder="little").tobytes()
+    return np.packbits(np.unpackbits(part, bitorder="little")[skip:], bitorder="little")
 
 
 def swapped(data: bytes) -> bytes:

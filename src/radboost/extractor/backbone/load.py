@@ -217,8 +217,19 @@ def _features(model: nn.Module, images: torch.Tensor) -> torch.Tensor:
     return features
 
 
+def _refuse_margin(model: nn.Module, config: BackboneConfig) -> None:
+    """Refuse a size that is no multiple of the patch: the network would leave the last columns and rows unseen."""
+    patch = getattr(getattr(model, "patch_embed", None), "patch_size", None)
+    side = max(patch) if isinstance(patch, tuple) else patch
+    if isinstance(side, int) and config.size % side:
+        fits = config.size // side * side
+        do = f"Give --size {fits or side} or {fits + side}"
+        raise UserError(f"sees patches of {side} pixels", where=config.name, got=f"--size {config.size}", do=do)
+
+
 def _probe(model: nn.Module, config: BackboneConfig) -> tuple[Layout, dict[str, int]]:
     """Find layout and widths with one blank image."""
+    _refuse_margin(model, config)
     try:
         with torch.inference_mode():
             features = _features(model, torch.zeros(1, 3, config.size, config.size))

@@ -1,0 +1,88 @@
+"""How good a blend is on labelled units it never saw."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from radboost.booster.design import Design
+from radboost.data.predictions import COLUMNS, Predictions
+from radboost.errors import MismatchError
+from radboost.metrics import Bootstrap, Metric, Scored, auc, clustered_interval, log_loss, pf1
+from radboost.pipeline.blending import Blend
+
+__all__ = ["ExternalScore", "external_predictions", "external_scores"]
+
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class ExternalScore:
+    """How good the blend is on labelled units it never saw, with 95 % intervals clustered by patient.
+
+    Attributes
+    ----------
+    target, name
+        Target, and what was scored: ``blend`` or ``prior``, the training rate for everybody.
+    units, positives
+        Labelled units, and those of the last class.
+    values
+        By metric: value, low, high; NaN where it is not defined.
+    """
+
+    target: str
+    name: str
+    units: int
+    positives: int
+    values: dict[str, tuple[float, float, float]]
+
+
+def external_predictions(design: Design, p: dict[str, FloatArray]) -> Predictions:
+    """Put blended probabilities (units, classes), by target, into the long form; unlabelled units have y NaN."""
+    tables = []
+    for column, target in enumerate(design.task.targets):
+        label = design.label[:, column]
+        for number in target.predicted:
+            y = np.where(label >= 0, (label == number).astype(float), np.nan)
+            rows = {"unit": design.unit, "target": target.name, "class": number, "y": y}
+            rows |= {"p": p[target.name][:, number], "member": "blend", "kind": "external"}
+            rows |= {"task_weight": design.task_weight[:, column], "target_weight": 1.0, "group": design.group}
+            tables.append(pd.DataFrame({**rows, "fold": -1, "fold_hash": design.fold_hash}))
+    return Predictions(pd.concat(tables, ignore_index=True).astype(COLUMNS))
+
+
+def external_scores(blend: Blend, design: Design, p: dict[str, FloatArray]) -> list[ExternalScore]:
+    """Score the labelled units of each target, beside the training rate for everybody."""
+    found = []
+    for column, target in enumerate(design.task.targets):
+        label = design.label[:, column]
+        known = label >= 0
+        prior = np.broadcast_to(_prior(blend, target.name, len(target.classes)), p[target.name].shape)
+        for name, values in (("blend", p[target.name]), ("prior", prior)):
+            metrics: dict[str, Metric] = (
+                {"loss": log_loss, "auc": auc, "pf1": pf1} if target.binary else {"loss": log_loss}
+            )
+            shown = values[known, 1] if target.binary else values[known]
+            rows = Scored(label[known], shown, design.task_weight[known, column], design.group[known])
+            measured = {m: (f(rows.y, rows.p, rows.weight), *_interval(f, rows)) for m, f in metrics.items()}
+            positives = int((label == len(target.classes) - 1).sum())
+            found.append(ExternalScore(target.name, name, int(known.sum()), positives, measured))
+    return found
+
+
+def _interval(metric: Metric, rows: Scored) -> tuple[float, float]:
+    return clustered_interval(metric, rows, Bootstrap()) if len(rows.y) else (math.nan, math.nan)
+
+
+def _prior(blend: Blend, target: str, classes: int) -> FloatArray:
+    """Weighted class frequencies of the units the blend was fitted on."""
+    for block in blend.predictions.blocks():
+        if block.target == target:
+            known = block.label >= 0
+            totals = np.bincount(block.label[known], block.task_weight[known], classes)
+            return np.asarray(totals / totals.sum(), dtype=np.float64)
+    raise MismatchError("the blend does not know the target", got=target)
