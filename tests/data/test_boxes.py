@@ -6,8 +6,9 @@ import cv2
 import numpy as np
 import pytest
 
-from radboost.data.boxes import find_breast
+from radboost.data.boxes import find_body, find_breast, stride_of
 from radboost.data.crop import CropJob, PixelPolicy, render
+from radboost.data.dicom import DicomImage, write_dicom
 
 
 def film(marker=None, *, right=False, background=300):
@@ -69,3 +70,91 @@ def test_the_chest_wall_is_found_on_real_films(shared_data):
         whole += info.reason == "whole frame"
     assert np.mean(right) >= 0.95
     assert whole == 0
+
+
+def test_the_breast_and_not_the_film_is_found_on_a_digitised_mammogram(shared_data):
+    # Gray film, white lines along its edges, a label: the breast ends near column 2080 of 3064.
+    policy = PixelPolicy(64, "breast", mirror=True)
+    out = np.empty(policy.shape, np.uint16)
+    boxes = []
+    for name in ("MG1_J2KI", "MG1_JPLY"):
+        info = render(CropJob(str(shared_data / "mg" / f"{name}.dcm")), policy, out)
+        boxes.append(info.box)
+        assert info.chest_wall == "left"
+        assert 2000 < info.box[2] < 2250
+    # The same film under two codecs, one of them decoded at an eighth of its size.
+    assert np.abs(np.subtract(*boxes)).max() <= 16
+
+
+@pytest.mark.parametrize("side", ["top", "right", "bottom"])
+def test_a_white_film_border_decides_nothing(side):
+    plain = find(film())
+    picture = film()
+    edge = {"top": np.s_[:25], "right": np.s_[:, -30:], "bottom": np.s_[-20:]}[side]
+    picture[edge] = 65535
+    found = find(picture)
+    assert np.abs(np.subtract(plain.box, found.box)).max() <= 12
+    assert found.right_sided is False
+
+
+def test_a_thin_white_line_around_the_film_does_not_join_label_and_breast():
+    picture = film((10, 240, 30, 50))
+    picture[:3] = picture[-3:] = picture[:, -3:] = 65535
+    picture[5:12, 200:300] = 65535  # from the label to the line
+    assert np.abs(np.subtract(find(film()).box, find(picture).box)).max() <= 12
+
+
+@pytest.mark.parametrize("background", [1500, 4000, 9000])
+def test_gray_film_on_a_black_sheet_is_not_the_breast(background):
+    sheet = np.zeros((400, 400), np.uint16)
+    sheet[:, 50:350] = film(background=background)
+    assert find(sheet).box[2] <= 50 + 215
+
+
+def test_an_implant_does_not_shrink_the_box_to_itself():
+    picture = film()
+    cv2.ellipse(picture, (0, 200), (90, 80), 0, -90, 90, 62000, -1)
+    assert np.abs(np.subtract(find(film()).box, find(picture).box)).max() <= 8
+
+
+def test_the_body_is_found_without_the_table(shared_data):
+    policy = PixelPolicy(64, "body")
+    out = np.empty(policy.shape, np.uint16)
+    boxes = [
+        render(CropJob(str(p)), policy, out).box for p in sorted((shared_data / "ct" / "ge").glob("*.dcm"))[16:24:2]
+    ]
+    for left, top, right, bottom in boxes:
+        assert 200 < right - left < 420  # head rest and table reach over 440 of 512 columns
+        assert 200 < bottom - top < 450
+    # Neighbouring slices of one head have neighbouring boxes.
+    assert np.abs(np.diff(boxes, axis=0)).max() < 90
+
+
+def test_a_body_box_does_not_depend_on_the_files_window(tmp_path):
+    y, x = np.mgrid[:256, :256]
+    hounsfield = np.full((256, 256), -1000, np.int16)
+    hounsfield[(y - 130) ** 2 + (x - 120) ** 2 < 70**2] = 40
+    hounsfield[240:243, 20:236] = 300  # the table
+    boxes = []
+    for window in ((40, 80), (-600, 1500), (500, 2000)):
+        path = tmp_path / f"{window[1]}.dcm"
+        write_dicom(path, DicomImage(hounsfield, 16, windows=(window,)))
+        out = np.empty((1, 32, 32), np.uint16)
+        boxes.append(render(CropJob(str(path)), PixelPolicy(32, "body"), out).box)
+    assert len(set(boxes)) == 1
+    assert np.abs(np.subtract(boxes[0], (50, 60, 190, 200))).max() <= 8
+
+
+def test_a_hole_does_not_split_the_body():
+    # A skull in a bone window is a ring.
+    ring = np.zeros((200, 200), np.uint16)
+    cv2.circle(ring, (100, 100), 80, 60000, 4)
+    found = find_body(ring, 1, (200, 200))
+    assert np.abs(np.subtract(found.box, (18, 18, 183, 183))).max() <= 8
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (100, 90), (1024, 1024), (4096, 3328), (5355, 4915)])
+def test_the_small_picture_has_enough_pixels_and_not_many_more(shape):
+    small = max(shape) / stride_of(shape)
+    assert small >= min(128, max(shape))
+    assert small <= max(256, max(shape) / 8)

@@ -129,9 +129,9 @@ def test_the_fingerprint_names_every_field_and_survives_json():
     recorded = policy.as_dict()
     assert json.loads(json.dumps(recorded)) == recorded
     assert {"size", "crop", "windows", "mirror", "interpolation", "depth", "j2k", "padding", "version"} <= set(recorded)
-    changes = [PixelPolicy(65), PixelPolicy(crop="breast"), PixelPolicy(windows=((1, 2),)), PixelPolicy(mirror=True)]
-    kinds = [json.dumps(p.as_dict(), sort_keys=True) for p in (PixelPolicy(), *changes)]
-    assert len(set(kinds)) == 5
+    changes = [{"size": 65}, {"crop": "breast"}, {"windows": ((1, 2),)}, {"mirror": True}, {"full_decode": True}]
+    kinds = [json.dumps(p.as_dict(), sort_keys=True) for p in (PixelPolicy(), *(PixelPolicy(**c) for c in changes))]
+    assert len(set(kinds)) == 6
 
 
 @pytest.mark.parametrize("wrong", [{"size": 0}, {"crop": "heart"}, {"windows": ((40, 0),)}])
@@ -144,3 +144,87 @@ def test_out_must_be_what_the_policy_says(tmp_path):
     job = make(tmp_path / "a.dcm", np.zeros((8, 8), np.uint16))
     with pytest.raises(ValueError, match="uint16"):
         render(job, PixelPolicy(32), np.empty((1, 32, 31), np.uint16))
+
+
+def psnr(found, reference):
+    """Decibels over what is not black in the reference: background alike flatters."""
+    tissue = reference > 0.02 * 65535
+    return 10 * np.log10(65535**2 / np.mean((found[tissue].astype(float) - reference[tissue]) ** 2))
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "times"), [("MG1_J2KI", 1024, 1), ("MG1_J2KI", 512, 2), ("MG1_J2KI", 224, 3), ("RG2_J2KR", 512, 1)]
+)
+def test_a_halved_mammogram_is_the_full_one_to_42_decibels(shared_data, name, size, times):
+    job = CropJob(str(shared_data / "mg" / f"{name}.dcm"))
+    small, info = crop(job, PixelPolicy(size))
+    full, whole = crop(job, PixelPolicy(size, full_decode=True))
+    assert (info.reduce, whole.reduce) == (times, 0)
+    assert psnr(small, full) >= 42
+
+
+@pytest.fixture(scope="module")
+def textured():
+    """A breast with the power-law texture of tissue, 12 bit."""
+    rng = np.random.default_rng(4)
+    rows, columns = 1024, 832
+    fy, fx = np.fft.fftfreq(rows)[:, None], np.fft.rfftfreq(columns)[None]
+    spectrum = np.fft.rfft2(rng.normal(size=(rows, columns))) / (np.hypot(fy, fx) + 2 / rows) ** 1.6
+    texture = np.fft.irfft2(spectrum, s=(rows, columns))
+    texture = (texture - texture.min()) / np.ptp(texture)
+    tissue = cv2.resize(breast(), (columns, rows)) / 40000
+    return ((1200 + 2400 * texture) * tissue + rng.normal(40, 6, tissue.shape)).clip(0, 4095).astype(np.uint16)
+
+
+@pytest.mark.parametrize("syntax", ["JPEG2000Lossless", "HTJ2KLossless"])
+@pytest.mark.parametrize("signed", [False, True])
+def test_both_wavelet_syntaxes_are_halved_and_the_box_stays_in_full_pixels(tmp_path, textured, syntax, signed):
+    pixels = textured.astype(np.int16) - 2048 if signed else textured
+    window = ((0 if signed else 2048, 4096),)
+    image = {"bits_stored": 12, "transfer_syntax": syntax, "windows": window}
+    job = make(tmp_path / "a.dcm", pixels, **image)
+    policy = {"size": 160, "crop": "breast", "mirror": True}
+    small, info = crop(job, PixelPolicy(**policy))
+    full, whole = crop(job, PixelPolicy(**policy, full_decode=True))
+    assert (info.reduce, whole.reduce) == (1, 0)
+    assert np.abs(np.subtract(info.box, whole.box)).max() <= 8  # one pixel of the picture in which it is looked for
+    left, top, right, bottom = whole.box
+    same = CropJob(job.path, box=(left, top, right, bottom))
+    small, _ = crop(same, PixelPolicy(160, "box"))
+    full, _ = crop(same, PixelPolicy(160, "box", full_decode=True))
+    assert psnr(small, full) >= 42
+
+
+@pytest.mark.parametrize("change", [{"windows": ()}, {"attributes": {"PixelPaddingValue": 4000}}])
+def test_what_averages_would_falsify_is_decoded_in_full(tmp_path, textured, change):
+    image = {"bits_stored": 12, "transfer_syntax": "JPEG2000Lossless", "windows": ((2048, 4096),)} | change
+    small, info = crop(make(tmp_path / "a.dcm", textured, **image), PixelPolicy(64))
+    full, _ = crop(make(tmp_path / "a.dcm", textured, **image), PixelPolicy(64, full_decode=True))
+    assert info.reduce == 0
+    np.testing.assert_array_equal(small, full)
+
+
+def test_other_syntaxes_are_never_halved(tmp_path, textured):
+    job = make(tmp_path / "a.dcm", textured, bits_stored=12, transfer_syntax="JPEGLosslessSV1", windows=((2048, 4096),))
+    assert crop(job, PixelPolicy(64))[1].reduce == 0
+
+
+def test_a_box_in_millimetres_is_that_box_in_pixels(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 65536, (60, 80)).astype(np.uint16)
+    # Rows lie 0.5 mm apart and columns 0.25 mm: mixing them up would cut out another part.
+    job = make(tmp_path / "a.dcm", pixels, attributes={"ImagerPixelSpacing": [0.5, 0.25]})
+    in_pixels, _ = crop(CropJob(job.path, box=(8, 10, 48, 30)), PixelPolicy(16, "box"))
+    in_mm, info = crop(CropJob(job.path, box=(2, 5, 12, 15), unit="mm"), PixelPolicy(16, "box"))
+    assert info.box == (8, 10, 48, 30)
+    np.testing.assert_array_equal(in_pixels, in_mm)
+    bare = make(tmp_path / "b.dcm", pixels)
+    with pytest.raises(PixelError, match="no pixel spacing"):
+        crop(CropJob(bare.path, box=(2, 5, 12, 15), unit="mm"), PixelPolicy(16, "box"))
+
+
+def test_the_chest_wall_is_recorded_where_it_was_looked_for(tmp_path):
+    left = make(tmp_path / "a.dcm", breast())
+    right = make(tmp_path / "b.dcm", np.ascontiguousarray(breast()[:, ::-1]))
+    policy = PixelPolicy(64, "breast", mirror=True)
+    assert [crop(job, policy)[1].chest_wall for job in (left, right)] == ["left", "right"]
+    assert crop(right, PixelPolicy(64))[1].chest_wall == ""

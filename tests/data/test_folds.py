@@ -48,8 +48,8 @@ def test_every_label_is_balanced_better_than_by_chance() -> None:
         return np.abs(counts / counts.mean(axis=0) - 1).max(axis=0)
 
     ours = worst(assign_folds(groups, y, 5, 0, age))
-    chance = [worst({g: int(random.integers(5)) for g in set(groups)}) for _ in range(20)]
-    assert (ours < np.min(chance, axis=0)).all()
+    chance = [worst({g: int(random.integers(5)) for g in sorted(set(groups))}) for _ in range(20)]
+    assert (ours <= np.min(chance, axis=0)).all()
     # 40 positives in 5 folds: 8 each, one more or less is the finest step there is.
     assert ours[1] <= 1 / 8 + 1e-9
     assert ours[[0, 2, 3, 4]].max() < 0.02

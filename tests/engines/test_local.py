@@ -7,7 +7,7 @@ from functools import partial
 
 import pytest
 
-from radboost.engines.local import cores, run_jobs
+from radboost.engines.local import run_jobs
 from radboost.errors import UserError
 
 
@@ -51,6 +51,5 @@ def test_progress_counts_finished_jobs() -> None:
 
 def test_no_jobs_and_no_workers() -> None:
     assert run_jobs([]) == []
-    assert cores() >= 1
     with pytest.raises(UserError, match="at least one worker"):
         run_jobs([int], 0)

@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 from safetensors.numpy import load_file, save_file
-from scipy.optimize import minimize
+from sklearn.linear_model import LogisticRegression
 
-from radboost.booster.learner import log_rates, row_loss, to_classes
+from radboost.booster.learner import best_round, log_rates, row_loss, to_classes
 from radboost.booster.rows import FloatArray, Inner, Matrix, Rows
 from radboost.data.folder import write_json
 
@@ -81,31 +81,39 @@ def fit(rows: Rows, inner: Inner, seed: int) -> Logistic:
     """Choose the strengths on the inner folds and fit all rows with them; `seed` is not used, nothing here is drawn."""
     search = _Search(rows, inner)
     strengths = search.run()
-    coefficients, intercept = _solve(rows, _penalties(rows, strengths), None, FINAL)
+    coefficients, intercept = _solve(rows, _penalties(rows, strengths), FINAL)
     return Logistic(coefficients, intercept, strengths, search.predictions(strengths))
 
 
 class _Search:
-    """Mean inner loss as a function of the strengths, each split going on from its last coefficients."""
+    """Mean inner loss as a function of the strengths."""
 
     def __init__(self, rows: Rows, inner: Inner) -> None:
         self.rows = rows
         self.splits = [(rows.take(train), rows.take(held), held) for train, held in inner]
-        self.warm: list[FloatArray | None] = [None] * len(self.splits)
+        self.weights = [float(held.weight.sum()) for _, held, _ in self.splits]
 
     def run(self) -> Strengths:
-        blocks = len(self.rows.spans)
-        best: Strengths = (math.inf,) * blocks
-        lowest, since = self.loss(best), 0
+        """Best strengths, all infinite where the gain over the base rate may be luck."""
+        nothing: Strengths = (math.inf,) * len(self.rows.spans)
+        best = self._along_grid(nothing)
+        if best != nothing and len(best) > 1:
+            best = self._refine(best, self.loss(best))
+        pairs = list(zip(self.losses(nothing), self.losses(best), strict=True))
+        return best if best_round(pairs, self.weights) else nothing
+
+    def _along_grid(self, nothing: Strengths) -> Strengths:
+        best, lowest, since = nothing, self.loss(nothing), 0
         for strength in GRID:
-            loss = self.loss((strength,) * blocks)
+            trial = (strength,) * len(nothing)
+            loss = self.loss(trial)
             if loss < lowest:
-                best, lowest, since = (strength,) * blocks, loss, 0
+                best, lowest, since = trial, loss, 0
             else:
                 since += 1
-            if since > PATIENCE and not math.isinf(best[0]):
+            if since > PATIENCE and best != nothing:
                 break
-        return self._refine(best, lowest) if blocks > 1 and not math.isinf(best[0]) else best
+        return best
 
     def _refine(self, best: Strengths, lowest: float) -> Strengths:
         for _ in range(SWEEPS):
@@ -124,21 +132,21 @@ class _Search:
 
     def loss(self, strengths: Strengths) -> float:
         """Weighted mean over the splits' validation rows."""
-        total, weight = 0.0, 0.0
-        for i, (train, held, _) in enumerate(self.splits):
-            if not len(held):
-                continue
-            coefficients, intercept = _solve(train, _penalties(train, strengths), self.warm[i], SEARCH)
-            self.warm[i] = np.vstack([coefficients, intercept])
+        return float(np.average(self.losses(strengths), weights=self.weights))
+
+    def losses(self, strengths: Strengths) -> list[float]:
+        """Loss of each split."""
+        out = []
+        for train, held, _ in self.splits:
+            coefficients, intercept = _solve(train, _penalties(train, strengths), SEARCH)
             p = to_classes(held.x.astype(np.float64) @ coefficients + intercept)
-            total += float(held.weight @ row_loss(held.y, p))
-            weight += float(held.weight.sum())
-        return total / weight
+            out.append(float(np.average(row_loss(held.y, p), weights=held.weight)))
+        return out
 
     def predictions(self, strengths: Strengths) -> FloatArray:
         out = np.full((len(self.rows), self.rows.classes), np.nan)
         for train, held, mask in self.splits:
-            coefficients, intercept = _solve(train, _penalties(train, strengths), None, SEARCH)
+            coefficients, intercept = _solve(train, _penalties(train, strengths), SEARCH)
             out[mask] = to_classes(held.x.astype(np.float64) @ coefficients + intercept)
         return out
 
@@ -147,37 +155,26 @@ def _penalties(rows: Rows, strengths: Strengths) -> FloatArray:
     return np.concatenate([np.full(s.stop - s.start, v) for s, v in zip(rows.spans, strengths, strict=True)])
 
 
-def _solve(
-    rows: Rows, penalty: FloatArray, start: FloatArray | None, tolerance: float
-) -> tuple[FloatArray, FloatArray]:
+def _solve(rows: Rows, penalty: FloatArray, tolerance: float) -> tuple[FloatArray, FloatArray]:
     """Coefficients (d, m) and intercept (m,) for one penalty a column; infinite ones give zeros."""
-    rates = rows.rates
     m = 1 if rows.classes == 2 else rows.classes
-    coefficients = np.zeros((rows.x.shape[1], m))
-    kept = np.isfinite(penalty)
-    if not kept.any():
-        return coefficients, log_rates(rates)
-    x, weight, lam = rows.x[:, kept].astype(np.float64), rows.weight / rows.weight.sum(), penalty[kept, None]
-    truth = np.eye(rows.classes)[rows.y]
-    # Columns are rescaled by their curvature at the base rate, which makes the problem nearly round.
-    bend = float(np.mean(rates * (1 - rates)))
-    unit = 1.0 / np.sqrt(lam + bend * (weight @ x**2)[:, None])
-    shape = (x.shape[1] + 1, m)
-
-    def objective(flat: FloatArray) -> tuple[float, FloatArray]:
-        w = flat.reshape(shape)
-        beta = w[:-1] * unit
-        p = to_classes(x @ beta + w[-1])
-        value = weight @ row_loss(rows.y, p) + 0.5 * float(np.sum(lam * beta**2))
-        error = ((p - truth) * weight[:, None])[:, rows.classes - m :]
-        slope = np.vstack([(x.T @ error + lam * beta) * unit, error.sum(axis=0)])
-        return float(value), slope.ravel()
-
-    first = np.vstack([np.zeros((x.shape[1], m)), log_rates(rates)])
-    if start is not None:
-        first = np.vstack([start[:-1][kept] / unit, start[-1]])
-    # The default limit on function changes would stop before the gradient is small.
-    options = {"gtol": tolerance, "ftol": 0.0, "maxiter": 2000, "maxfun": 4000, "maxcor": 20}
-    found = minimize(objective, first.ravel(), jac=True, method="L-BFGS-B", options=options).x.reshape(shape)
-    coefficients[kept] = found[:-1] * unit
-    return coefficients, np.asarray(found[-1], dtype=np.float64)
+    coefficients, intercept = np.zeros((rows.x.shape[1], m)), log_rates(rows.rates)
+    kept, seen = np.isfinite(penalty), np.unique(rows.y)
+    if not kept.any() or len(seen) < 2:
+        return coefficients, intercept
+    # The library knows one strength for all: a column divided by the root of its own strength is penalised by it.
+    unit = 1.0 / np.sqrt(penalty[kept, None])
+    model = LogisticRegression(C=1.0, solver="newton-cholesky", tol=tolerance, max_iter=200)
+    # Weights that sum to 1 make its sum of losses the mean that the strengths refer to.
+    model.fit(rows.x[:, kept].astype(np.float64) * unit.T, rows.y, rows.weight / rows.weight.sum())
+    found, offset = model.coef_.T * unit, model.intercept_
+    if m == 1:
+        coefficients[kept], intercept = found, offset
+        return coefficients, np.asarray(intercept, dtype=np.float64)
+    if len(seen) == 2:
+        # Two of several classes come back as one column of log odds, which is split between the two.
+        found, offset = found * np.array([-0.5, 0.5]), offset * np.array([-0.5, 0.5])
+    coefficients[np.ix_(kept, seen)] = found
+    # Logits are free up to a constant; this one leaves classes that no row has at their floor.
+    intercept[seen] = offset - offset.mean() + intercept[seen].mean()
+    return coefficients, np.asarray(intercept, dtype=np.float64)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from radboost.booster.learner import Fitted, fit_learner, load_fitted, row_loss
+from radboost.booster.learner import Fitted, best_round, fit_learner, load_fitted, row_loss
 from radboost.booster.rows import FloatArray, Inner, IntArray, Matrix, Rows
 from radboost.data.folder import read_json, write_json
 from radboost.errors import FormatError
@@ -65,7 +65,8 @@ def fit_members(
     """Fit one learner on each asked-for block of columns.
 
     The fused member is whichever inner groups prefer: the embeddings' model, the metadata's model, the two added up, or
-    one model on all columns. Weak embeddings beside strong metadata then cost little, and the other way round.
+    one model on all columns; one of the last two only where its gain over the better single block is no luck. Weak
+    embeddings beside strong metadata then cost little, and the other way round.
 
     Parameters
     ----------
@@ -84,7 +85,7 @@ def fit_members(
     fits = {b: (_fit(learner, rows.only(names[b]), inner, seed), _columns(rows, names[b])) for b in wanted}
     out = {b: MemberModel((fits[b],), rows.rates) for b in blocks}
     if FUSED in blocks:
-        out[FUSED] = _choose(rows, fits)
+        out[FUSED] = _choose(rows, inner, fits)
     return out
 
 
@@ -93,17 +94,18 @@ def _fit(learner: str, rows: Rows, inner: Inner, seed: int) -> Fitted:
     return fit_learner(learner if rows.x.shape[1] else "logistic", rows, inner, seed)
 
 
-def _choose(rows: Rows, fits: Mapping[str, tuple[Fitted, IntArray]]) -> MemberModel:
+def _choose(rows: Rows, inner: Inner, fits: Mapping[str, tuple[Fitted, IntArray]]) -> MemberModel:
     image, metadata, direct = fits[IMAGE], fits[METADATA], fits[FUSED]
-    # Simple before complex: of equals, the first is kept.
     candidates = [(image,), (metadata,), (image, metadata), (direct,)]
-    losses = [_inner_loss(rows, _combined([fitted.inner for fitted, _ in c], rows.rates)) for c in candidates]
-    return MemberModel(candidates[int(np.argmin(np.round(losses, 10)))], rows.rates)
-
-
-def _inner_loss(rows: Rows, p: FloatArray) -> float:
-    judged = ~np.isnan(p[:, 0])
-    return float(np.average(row_loss(rows.y[judged], p[judged]), weights=rows.weight[judged]))
+    inside = [_combined([fitted.inner for fitted, _ in c], rows.rates) for c in candidates]
+    held = [mask for _, mask in inner]
+    weights = [float(rows.weight[mask].sum()) for mask in held]
+    losses = [[float(np.average(row_loss(rows.y[m], p[m]), weights=rows.weight[m])) for p in inside] for m in held]
+    means = np.round(np.average(losses, axis=0, weights=weights), 10)
+    single, best = int(means[:2].argmin()), int(means.argmin())
+    # One block is the base that a combination must beat by more than luck.
+    pairs = [[split[single], split[best]] for split in losses]
+    return MemberModel(candidates[best if best_round(pairs, weights) else single], rows.rates)
 
 
 def _combined(parts: Sequence[FloatArray], rates: FloatArray) -> FloatArray:

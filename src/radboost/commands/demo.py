@@ -16,6 +16,7 @@ __all__ = ["demo"]
 def demo(
     out: Annotated[Path, typer.Option("--out", help="Where everything is written.")] = Path("radboost-demo"),
     patients: Annotated[int, typer.Option("--patients", min=40, help="Patients to learn from.")] = 120,
+    pixels: Annotated[int, typer.Option("--pixels", min=256, help="Rows of an image.")] = 1024,
     seed: Seed = 0,
     workers: Workers = None,
     overwrite: Overwrite = False,
@@ -26,7 +27,7 @@ def demo(
         from radboost.pipeline.demo import DemoConfig, run_demo
         from radboost.report.summaries import demo_table
 
-        result = run_demo(DemoConfig(out, patients, seed, workers, overwrite), progress)
+        result = run_demo(DemoConfig(out, patients, pixels, seed, workers, overwrite), progress)
     show(demo_table(result))
     say(f"everything lies in {out}:")
     for name, what in result.places:

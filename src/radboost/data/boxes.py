@@ -21,6 +21,8 @@ _BODY_SHARES = (0.02, 0.98)
 _MARGIN = 0.03
 # A component that fills its own box is the film, not the breast: an ellipse fills 0.79 of its box.
 _FILM_FILL = 0.93
+# Table and head rest are thinner than this share of the frame where they touch the body.
+_TABLE = 1 / 20
 # A white border of the film runs along at least this share of a side of the frame, as a straight band.
 _BORDER_SPAN = 0.6
 _BORDER_BEND = 0.03
@@ -86,7 +88,7 @@ def find_breast(small: np.ndarray, stride: int, shape: tuple[int, int]) -> Found
     return _first_fit(masks(), picture, stride, shape, lambda c: _plausible(c, _BREAST_SHARES) and not _is_film(c))
 
 
-def find_body(small: np.ndarray, stride: int, shape: tuple[int, int]) -> Found:
+def find_body(small: np.ndarray, stride: int, shape: tuple[int, int], *, saturated: bool = False) -> Found:
     """Find the largest bright component, holes and all: the patient without table and head rest.
 
     Parameters
@@ -95,6 +97,8 @@ def find_body(small: np.ndarray, stride: int, shape: tuple[int, int]) -> Found:
         (rows, columns) uint16 display values of every `stride`-th pixel, in a window where air is dark.
     stride, shape
         As for `find_breast`.
+    saturated
+        The window shows the whole body white, so that white bands are body and no borders.
 
     Returns
     -------
@@ -102,13 +106,15 @@ def find_body(small: np.ndarray, stride: int, shape: tuple[int, int]) -> Found:
         The box in pixels of the frame; `right_sided` is False, since a body has no chest wall to face.
     """
     picture = (small >> 8).astype(np.uint8)
+    if not saturated:
+        picture = _without_borders(picture)
 
     def masks() -> Iterator[tuple[str, np.ndarray]]:
         yield "triangle", _filled(picture > _triangle(picture))
         yield "otsu", _filled(_otsu(picture))
         yield "otsu on log", _filled(_otsu(_stretched(np.log1p(small.astype(np.float32)))))
 
-    found = _first_fit(masks(), picture, stride, shape, lambda c: _plausible(c, _BODY_SHARES))
+    found = _first_fit(masks(), picture, stride, shape, lambda c: _plausible(c, _BODY_SHARES), _TABLE)
     return Found(found.box, False, found.reason)
 
 
@@ -118,9 +124,10 @@ def _first_fit(
     stride: int,
     shape: tuple[int, int],
     fits: Callable[[np.ndarray], bool],
+    opening: float = 1 / 48,
 ) -> Found:
     for reason, mask in masks:
-        component = _largest(mask.astype(np.uint8))
+        component = _largest(mask.astype(np.uint8), opening)
         if fits(component):
             return Found(_padded(component, stride, shape), _is_right_sided(picture * component), reason)
     return Found((0, 0, shape[1], shape[0]), _is_right_sided(picture), "whole frame")
@@ -179,9 +186,9 @@ def _is_band(mask: np.ndarray) -> bool:
     return bool(np.percentile(bend, 90) <= max(2.0, _BORDER_BEND * mask.shape[1]))
 
 
-def _largest(mask: np.ndarray) -> np.ndarray:
-    """Keep the largest component; an opening first parts labels and film borders from the tissue they touch."""
-    width = max(3, max(mask.shape) // 48 | 1)
+def _largest(mask: np.ndarray, opening: float) -> np.ndarray:
+    """Keep the largest component; an opening first parts what touches it by a bridge thinner than so much of a side."""
+    width = max(3, int(max(mask.shape) * opening) | 1)
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (width, width))
     # Outside the frame counts as dark, so that thin white lines along its edges go too.
     eroded = cv2.erode(mask, kernel, borderType=cv2.BORDER_CONSTANT, borderValue=0)

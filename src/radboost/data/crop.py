@@ -10,15 +10,27 @@ from typing import Literal
 import cv2
 import numpy as np
 
-from radboost.data.boxes import Box, find_breast
+from radboost.data.boxes import Box, Found, find_body, find_breast, stride_of
 from radboost.data.codecs import read_raster
-from radboost.data.dicom import Frame, Window, classify, display, read_frame
+from radboost.data.dicom import Frame, Source, Window, classify, open_frame
+from radboost.data.sampling import View, fit, may_halve, reduction
 from radboost.errors import PixelError, UserError
 
 __all__ = ["CropInfo", "CropJob", "PixelPolicy", "load", "render"]
 
 # Raised whenever the same file under the same policy would give other pixels: a store made before is another store.
-POLICY_VERSION = 1
+POLICY_VERSION = 2
+_J2K = (
+    "most levels left out that keep the crop's long side at twice its size or more, shifted by (2^r-1)/2 pixels, "
+    "then area; full for min-max, bright padding, signs or colours that averages would break"
+)
+_BOXES = {
+    "breast": "about 1 of 8 pixels, border bands off, triangle, again within film, otsu on log, else whole frame",
+    "body": "about 1 of 8 pixels, air to soft tissue if Hounsfield, triangle, otsu, otsu on log, else whole frame",
+}
+
+# From air to soft tissue: skin shows, noise in air does not.
+_AIR = Window(-300.0, 400.0, "LINEAR_EXACT")
 
 CropKind = Literal["frame", "breast", "body", "box"]
 
@@ -32,18 +44,20 @@ class PixelPolicy:
     size
         Height and width of the crop in pixels.
     crop
-        ``frame``: the whole frame; ``breast``: the box around the breast; ``box``: the job's box;
-        ``body``: reserved, the whole frame for now.
+        ``frame``: the whole frame; ``breast``, ``body``: the box around it; ``box``: the job's box.
     windows
         (centre, width) in rescaled units, one channel each (CT); none: one channel, shown as the file asks.
     mirror
         Put the chest wall on the left.
+    full_decode
+        Decode JPEG 2000 in full, also where a smaller picture would do.
     """
 
     size: int = 512
     crop: CropKind = "frame"
     windows: tuple[tuple[float, float], ...] = ()
     mirror: bool = False
+    full_decode: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what no crop can be.
@@ -64,7 +78,9 @@ class PixelPolicy:
             raise ValueError(msg)
 
     @classmethod
-    def of(cls, crop: str, size: int, windows: tuple[tuple[float, float], ...] = ()) -> PixelPolicy:
+    def of(
+        cls, crop: str, size: int, windows: tuple[tuple[float, float], ...] = (), *, full_decode: bool = False
+    ) -> PixelPolicy:
         """Build a policy from what a task or a command line says; breasts are mirrored.
 
         Raises
@@ -73,7 +89,8 @@ class PixelPolicy:
             A value is out of range.
         """
         try:
-            return cls(size=size, crop=crop, windows=windows, mirror=crop == "breast")  # type: ignore[arg-type]
+            kind: CropKind = crop  # type: ignore[assignment]
+            return cls(size=size, crop=kind, windows=windows, mirror=crop == "breast", full_decode=full_decode)
         except ValueError as error:
             raise UserError("the pixels asked for cannot be had", got=str(error)) from error
 
@@ -94,9 +111,9 @@ class PixelPolicy:
             "depth": 16,
             "interpolation": {"shrink": "area", "grow": "linear"},
             "padding": "zero, at the far side from the chest wall" if self.mirror else "zero, both sides",
-            "j2k": "full",
+            "j2k": "full" if self.full_decode else _J2K,
             "window": "table, else first window, else min-max",
-            "breast": "stride, triangle, largest component; else otsu on log; else whole frame",
+            "boxes": _BOXES,
             "version": POLICY_VERSION,
         }
 
@@ -112,12 +129,15 @@ class CropJob:
     frame
         Frame number from 0; -1 is the middle one.
     box
-        (left, top, right, bottom) in pixels of the frame, right and bottom exclusive; for policy ``box``.
+        (left, top, right, bottom) from the frame's top left corner, right and bottom exclusive; for policy ``box``.
+    unit
+        Of the box: ``px``, pixels of the frame, or ``mm``, which the file's pixel spacing turns into pixels.
     """
 
     path: str
     frame: int = -1
-    box: Box | None = None
+    box: tuple[float, float, float, float] | None = None
+    unit: Literal["px", "mm"] = "px"
 
 
 @dataclass(frozen=True)
@@ -131,11 +151,15 @@ class CropInfo:
     mirrored
         The crop shows the frame left to right reversed.
     reason
-        What gave the box: ``triangle``, ``otsu``, ``whole frame`` or ``given``.
+        What gave the box: ``given``, or a reason of `radboost.data.boxes.Found`.
     shown
         What gave the display values: ``given`` window, ``voi lut``, ``window``, ``min-max`` or ``as stored``.
     decode_s, crop_s
-        Seconds for reading and decoding, and for all that follows.
+        Seconds for reading and decoding, and for all else.
+    reduce
+        Wavelet levels left out while decoding.
+    chest_wall
+        Side of the frame where the chest wall is, ``left`` or ``right``; empty where nobody looked.
     """
 
     box: Box
@@ -144,10 +168,12 @@ class CropInfo:
     shown: str
     decode_s: float
     crop_s: float
+    reduce: int = 0
+    chest_wall: str = ""
 
 
 def load(path: Path, frame: int = -1) -> Frame:
-    """Read one frame of a DICOM file or a raster image.
+    """Read one frame of a DICOM file or a raster image, in full.
 
     Parameters
     ----------
@@ -161,13 +187,19 @@ def load(path: Path, frame: int = -1) -> Frame:
     PixelError
         When the file is neither, or cannot be read.
     """
+    return _open(path, frame).read(0)
+
+
+def _open(path: Path, frame: int) -> Source:
     kind = classify(path)
     if kind == "dicom":
-        return read_frame(path, frame)
+        return open_frame(path, frame)
     if kind == "raster":
         if frame > 0:
             raise PixelError("a raster image has one frame", got=f"frame {frame}")
-        return Frame(read_raster(path), None)
+        image = Frame(read_raster(path), None)
+        rows, columns = image.pixels.shape
+        return Source((rows, columns), 0, None, None, lambda _: image)
     raise PixelError("the file is neither DICOM nor PNG, JPEG, TIFF or PGM", got=path.suffix or "no file name ending")
 
 
@@ -197,78 +229,94 @@ def render(job: CropJob, policy: PixelPolicy, out: np.ndarray) -> CropInfo:
         msg = f"out must be uint16 {policy.shape}, got {out.dtype} {out.shape}"
         raise ValueError(msg)
     cv2.setNumThreads(1)
-    begun = time.perf_counter()
-    frame = load(Path(job.path), job.frame)
-    decoded = time.perf_counter()
-    view = _View(frame)
-    box, right_sided, reason = _box(view, job, policy)
-    mirrored = policy.mirror and right_sided
-    windows: list[Window | None] = [Window(*window) for window in policy.windows]
-    if windows and frame.presentation is None:
-        raise PixelError("windows were asked for, but the image has no rescaled units", got="a raster or colour image")
-    for channel, window in enumerate(windows or [None]):
-        _fit(view(box, window=window), out[channel], mirrored=mirrored, to_left=policy.mirror)
-    shown = "as stored" if frame.presentation is None else frame.presentation.rule(next(iter(windows), None))[0]
-    return CropInfo(box, mirrored, reason, shown, decoded - begun, time.perf_counter() - decoded)
+    frame = _Decoder(job, policy)
+    found = _found(frame, job, policy)
+    mirrored = policy.mirror and found.right_sided
+    left, top, right, bottom = found.box
+    view = frame.view(reduction(max(right - left, bottom - top), policy.size, frame.levels))
+    for channel, window in enumerate(frame.windows):
+        fit(view.part(found.box, window), found.box, out[channel], mirrored=mirrored, to_left=policy.mirror)
+    shown = "as stored" if frame.presentation is None else frame.presentation.rule(frame.windows[0])[0]
+    return CropInfo(
+        box=found.box,
+        mirrored=mirrored,
+        reason=found.reason,
+        shown=shown,
+        decode_s=frame.seconds,
+        crop_s=time.perf_counter() - frame.begun - frame.seconds,
+        reduce=frame.reduce,
+        chest_wall="" if policy.crop != "breast" and not policy.mirror else "right" if found.right_sided else "left",
+    )
 
 
-class _View:
-    """Display values of any part of a frame; the frame's extent is found once, when a part needs it."""
+class _Decoder:
+    """The frame of one job; it is decoded again only when more of it is asked for."""
 
-    def __init__(self, frame: Frame) -> None:
-        self._frame = frame
-        shown = frame.presentation
-        needs_extent = shown is not None and shown.rule()[0] == "min-max"
-        self._extent = frame.extent() if needs_extent else (0.0, 0.0)
+    def __init__(self, job: CropJob, policy: PixelPolicy) -> None:
+        self.begun = time.perf_counter()
+        source = _open(Path(job.path), job.frame)
+        self.presentation, self.shape, self.spacing = source.presentation, source.shape, source.spacing
+        self.windows: list[Window | None] = [Window(*window) for window in policy.windows] or [None]
+        if policy.windows and self.presentation is None:
+            got = "a raster or colour image"
+            raise PixelError("windows were asked for, but the image has no rescaled units", got=got)
+        shown = self.presentation
+        halvable = shown is not None and all(may_halve(shown, window) for window in self.windows)
+        self.levels = source.levels if halvable and not policy.full_decode else 0
+        self.reduce = -1
+        self.seconds = time.perf_counter() - self.begun
+        self._read = source.read
+        self._view: View | None = None
 
-    @property
-    def shape(self) -> tuple[int, int]:
-        """(rows, columns) of the frame."""
-        rows, columns = self._frame.pixels.shape
-        return rows, columns
-
-    def __call__(self, box: Box, *, stride: int = 1, window: Window | None = None) -> np.ndarray:
-        """Give the display values of a box, every `stride`-th pixel."""
-        left, top, right, bottom = box
-        part = self._frame.pixels[top:bottom:stride, left:right:stride]
-        if self._frame.presentation is None:
-            return part
-        return display(part, self._frame.presentation, self._extent, window)
+    def view(self, reduce: int) -> View:
+        """Give the frame, halved so many times or, where the codestream does not allow that, not at all."""
+        # What could not be halved is whole already, and serves.
+        if self._view is None or self.reduce not in (reduce, 0):
+            begun = time.perf_counter()
+            frame = self._read(reduce)
+            self.reduce = frame.reduce
+            self.seconds += time.perf_counter() - begun
+            self._view = View(frame, self.shape)
+        return self._view
 
 
-def _box(view: _View, job: CropJob, policy: PixelPolicy) -> tuple[Box, bool, str]:
+def _found(frame: _Decoder, job: CropJob, policy: PixelPolicy) -> Found:
     """Choose the box, and tell whether the chest wall is on the right."""
-    rows, columns = view.shape
+    rows, columns = frame.shape
     whole = (0, 0, columns, rows)
     if policy.crop == "box":
-        return _given(job, whole), False, "given"
-    if policy.crop != "breast" and not policy.mirror:
-        return whole, False, "whole frame"
-    stride = max(1, min(8, max(rows, columns) // 128))
-    found = find_breast(view(whole, stride=stride), stride, (rows, columns))
-    if policy.crop == "breast":
-        return found.box, found.right_sided, found.reason
-    return whole, found.right_sided, "whole frame"
+        return Found(_given(job, frame), False, "given")
+    if policy.crop == "frame" and not policy.mirror:
+        return Found(whole, False, "whole frame")
+    # Looked for at one scale, whatever the crop's size: the same box serves crops of every size.
+    stride = stride_of(frame.shape)
+    times = min(frame.levels, stride.bit_length() - 1)
+    view = frame.view(times)
+    step = 1 << frame.reduce
+    stride = max(1, stride // step) * step
+    if policy.crop == "body":
+        hounsfield = _has_air(view.sparse(stride))
+        return find_body(view.small(stride, _AIR if hounsfield else None), stride, frame.shape, saturated=hounsfield)
+    found = find_breast(view.small(stride), stride, frame.shape)
+    return found if policy.crop == "breast" else Found(whole, found.right_sided, "whole frame")
 
 
-def _given(job: CropJob, whole: Box) -> Box:
+def _has_air(sparse: Frame) -> bool:
+    """Whether rescaled values reach far below those of fat: Hounsfield units, in which air is about -1000."""
+    return sparse.presentation is not None and sparse.extent()[0] < _AIR.centre - _AIR.width / 2
+
+
+def _given(job: CropJob, frame: _Decoder) -> Box:
     if job.box is None:
         raise PixelError("the crop policy needs a box and the job has none")
+    rows, columns = frame.shape
     left, top, right, bottom = job.box
-    inside = (max(left, 0), max(top, 0), min(right, whole[2]), min(bottom, whole[3]))
+    if job.unit == "mm":
+        if frame.spacing is None:
+            raise PixelError("the box is in millimetres and the file gives no pixel spacing")
+        down, across = frame.spacing
+        left, right, top, bottom = left / across, right / across, top / down, bottom / down
+    inside = (max(round(left), 0), max(round(top), 0), min(round(right), columns), min(round(bottom), rows))
     if inside[0] >= inside[2] or inside[1] >= inside[3]:
-        raise PixelError(f"the box lies outside the frame of {whole[3]} rows x {whole[2]} columns", got=job.box)
+        raise PixelError(f"the box lies outside the frame of {rows} rows x {columns} columns", got=job.box)
     return inside
-
-
-def _fit(part: np.ndarray, out: np.ndarray, *, mirrored: bool, to_left: bool) -> None:
-    """Resize with the ratio kept and place on black: against the left edge, or centred."""
-    size = out.shape[0]
-    rows, columns = part.shape
-    scale = size / max(rows, columns)
-    height, width = (max(1, min(size, round(side * scale))) for side in (rows, columns))
-    interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-    resized = np.asarray(cv2.resize(np.ascontiguousarray(part), (width, height), interpolation=interpolation))
-    top, left = (size - height) // 2, 0 if to_left else (size - width) // 2
-    out[:] = 0
-    out[top : top + height, left : left + width] = resized[:, ::-1] if mirrored else resized

@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from typing import TypeVar
 
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+from radboost.data.pool import available_cores
 from radboost.data.progress import Progress, Silent
 from radboost.errors import UserError
 
-__all__ = ["cores", "run_jobs"]
+__all__ = ["run_jobs"]
 
 Result = TypeVar("Result")
-
-
-def cores() -> int:
-    """Count the cores that this process may use, at least 1."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def run_jobs(
@@ -52,7 +45,7 @@ def run_jobs(
     if workers is not None and workers < 1:
         raise UserError("there must be at least one worker", where="workers", got=workers)
     bar = progress or Silent()
-    count = max(1, min(workers or cores(), len(jobs)))
+    count = max(1, min(workers or available_cores(), len(jobs)))
     with threadpool_limits(limits=1):
         if count == 1:
             return [_counted(job, bar) for job in jobs]

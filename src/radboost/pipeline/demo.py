@@ -35,7 +35,6 @@ TASK = "rsna-breast"
 BACKBONE = "resnet18"
 SIZE = 320
 FOLDS = 5
-NEW_PATIENTS = 60
 NEW_SITES: Mapping[int, float] = {1: 0.2, 2: 0.3, 3: 0.5}
 """Site mix of the new exams; the cohort that is learned from has the phantom's default, half of it from site 1."""
 
@@ -53,6 +52,8 @@ class DemoConfig:
         Folder for everything.
     patients
         Patients to learn from.
+    pixels
+        Rows of an image.
     seed
         Of the phantom, the network and the folds.
     workers
@@ -63,9 +64,15 @@ class DemoConfig:
 
     out: Path
     patients: int = 120
+    pixels: int = 1024
     seed: int = 0
     workers: int | None = None
     overwrite: bool = False
+
+    @property
+    def new_patients(self) -> int:
+        """Patients of the new exams."""
+        return self.patients // 2
 
 
 @dataclass(frozen=True)
@@ -108,7 +115,7 @@ def run_demo(config: DemoConfig, progress: Progress | None = None) -> DemoResult
     cohort, run = _learn(config, data, new, progress)
     blends = {p.value: make_blend([config.out / "run"], p.value, config.out / f"blend-{p.value}") for p in Policy}
     scores = _predict(config, new, progress)
-    return DemoResult(_rows(run, blends, scores), _notes(cohort), _places())
+    return DemoResult(_rows(run, blends, scores), _notes(config, cohort), _places())
 
 
 def _predict(config: DemoConfig, new: Path, progress: Progress) -> dict[str, tuple[ExternalScore, ...]]:
@@ -125,8 +132,8 @@ def _predict(config: DemoConfig, new: Path, progress: Progress) -> dict[str, tup
 
 
 def _phantoms(config: DemoConfig, progress: Progress) -> tuple[Path, Path]:
-    learned = BreastPhantom(patients=config.patients, seed=config.seed)
-    fresh = replace(learned, patients=NEW_PATIENTS, first_patient=config.patients, site_mix=NEW_SITES)
+    learned = BreastPhantom(patients=config.patients, seed=config.seed, pixels=config.pixels)
+    fresh = replace(learned, patients=config.new_patients, first_patient=config.patients, site_mix=NEW_SITES)
     for name, phantom in (("data", learned), ("new-exams", fresh)):
         write_rsna_breast(config.out / name, phantom, progress=progress, workers=config.workers)
     return config.out / "data", config.out / "new-exams"
@@ -188,10 +195,10 @@ def _row(name: str, score: Score, new: Mapping[str, Measured] | None = None) -> 
     return DemoRow(name, loss, auc) if new is None else DemoRow(name, loss, auc, new["loss"], new["auc"])
 
 
-def _notes(cohort: Cohort) -> tuple[str, ...]:
+def _notes(config: DemoConfig, cohort: Cohort) -> tuple[str, ...]:
     units = cohort.units
     return (
-        f"{units['group'].nunique()} synthetic patients, {len(units)} breasts; {NEW_PATIENTS} new patients from "
+        f"{units['group'].nunique()} synthetic patients, {len(units)} breasts; {config.new_patients} new patients from "
         "another mix of sites. 95 % intervals by bootstrap over patients.",
         f"The backbone, {BACKBONE}, was never trained: its weights are random. Trained features do better.",
         "Weighted rows are judged out of fold under weights that simulate the new exams' sites (weights.csv).",

@@ -1,6 +1,15 @@
 """Pixel codecs: the one door to imagecodecs, and to OpenCV's readers of raster files."""
 
-from radboost.data.codecs.decode import BIG_ENDIAN, COLOUR_AS_RGB, NATIVE, SUPPORTED, decode, decode_small, reducible
+from radboost.data.codecs.decode import (
+    BIG_ENDIAN,
+    COLOUR_AS_RGB,
+    NATIVE,
+    SUPPORTED,
+    decode,
+    decode_small,
+    name_of,
+    reducible,
+)
 from radboost.data.codecs.encode import SYNTAXES, encode
 from radboost.data.codecs.raster import SUFFIXES, is_raster, read_raster
 from radboost.data.codecs.spec import MAX_PIXELS, FrameSpec
@@ -18,6 +27,7 @@ __all__ = [
     "decode_small",
     "encode",
     "is_raster",
+    "name_of",
     "read_raster",
     "reducible",
 ]

@@ -1,4 +1,8 @@
-"""One frame's bytes in, its stored pixel values out: the transfer syntax alone decides which decoder runs."""
+"""One frame's bytes in, its stored pixel values out: the transfer syntax alone decides which decoder runs.
+
+The order is: imagecodecs; for JPEG Lossless its second decoder; GDCM, where it is installed. A frame goes to the next
+decoder only when the one before raised an error of its own.
+"""
 
 from __future__ import annotations
 
@@ -8,15 +12,17 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from pydicom import config
 from pydicom.uid import UID
 
+from radboost.data.codecs.fallback import decode_gdcm
 from radboost.data.codecs.jpeg import decode_jpeg, decode_jpeg_lossless, decode_jpeg_ls
 from radboost.data.codecs.jpeg2000 import decode_htj2k, decode_jpeg2000, decode_reduced, levels
 from radboost.data.codecs.native import decode_deflated, decode_native, decode_rle
 from radboost.data.codecs.spec import FrameSpec
 from radboost.errors import PixelError
 
-__all__ = ["BIG_ENDIAN", "COLOUR_AS_RGB", "NATIVE", "SUPPORTED", "decode", "decode_small", "reducible"]
+__all__ = ["BIG_ENDIAN", "COLOUR_AS_RGB", "NATIVE", "SUPPORTED", "decode", "decode_small", "name_of", "reducible"]
 
 BIG_ENDIAN = "1.2.840.10008.1.2.2"
 """UID of the retired syntax Explicit VR Big Endian."""
@@ -52,6 +58,11 @@ COLOUR_AS_RGB = frozenset(_PREFIX + end for end in ("50", "51", "90", "91", "201
 """Syntaxes whose decoders undo the colour transform; the others give colour as the header names it."""
 
 
+def name_of(transfer_syntax: str) -> str:
+    """Name a transfer syntax by its UID; one that nobody registered stays a UID."""
+    return UID(transfer_syntax, config.IGNORE).name
+
+
 def decode(transfer_syntax: str, data: bytes | np.ndarray, spec: FrameSpec) -> np.ndarray:
     """Decode one frame.
 
@@ -76,7 +87,7 @@ def decode(transfer_syntax: str, data: bytes | np.ndarray, spec: FrameSpec) -> n
         When the syntax is not supported, or header and bytes do not fit, or the decoder gives up.
     """
     decoder = _DECODERS.get(transfer_syntax)
-    name = UID(transfer_syntax).name
+    name = name_of(transfer_syntax)
     if decoder is None:
         raise PixelError("no decoder for this transfer syntax", got=name)
     try:
@@ -84,6 +95,9 @@ def decode(transfer_syntax: str, data: bytes | np.ndarray, spec: FrameSpec) -> n
     except (PixelError, MemoryError):
         raise
     except Exception as error:  # a codec may raise anything on a damaged stream; all of it means the same to the run
+        # What our own checks refuse (a PixelError above) is refused for good: a second decoder might fill in grey.
+        with suppress(ImportError, PixelError):
+            return decode_gdcm(transfer_syntax, bytes(data), spec)
         raise PixelError(f"the {name} frame cannot be decoded", got=f"{type(error).__name__}: {error}") from error
 
 

@@ -104,7 +104,7 @@ def open_frame(path: Path, index: int = MIDDLE) -> Source:
     parsed = parse(path)
     dataset = parsed.dataset
     if parsed.pixels is None:
-        raise without_pixels(dataset)
+        raise without_pixels(dataset, path)
     frames = max(1, int(number(dataset, "NumberOfFrames", 1) or 1))
     index = frames // 2 if index == MIDDLE else index
     if not 0 <= index < frames:

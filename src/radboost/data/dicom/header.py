@@ -95,7 +95,7 @@ def read_header(path: Path) -> Header:
     meta = dataset.file_meta
     sop_class = text(dataset, "SOPClassUID") or text(meta, "MediaStorageSOPClassUID")
     if parsed.pixels is None:
-        raise without_pixels(dataset)
+        raise without_pixels(dataset, path)
     rows, columns = (int(number(dataset, keyword, 0) or 0) for keyword in ("Rows", "Columns"))
     if rows < 1 or columns < 1:
         raise PixelError("the header gives no image size", got=f"{rows} rows x {columns} columns")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import cast
 
 import numpy as np
 from pydicom.dataset import Dataset, FileDataset
-from pydicom.uid import UID
 
-from radboost.data.codecs import BIG_ENDIAN, NATIVE, FrameSpec
+from radboost.data.codecs import BIG_ENDIAN, NATIVE, SUPPORTED, FrameSpec, name_of
+from radboost.data.dicom.diagnosis import diagnosis
 from radboost.data.dicom.door import door, number, text
 from radboost.data.dicom.fragments import frame_of
 from radboost.data.dicom.kinds import NotAnImage
@@ -22,8 +23,15 @@ _IMPLICIT = "1.2.840.10008.1.2"
 _FLOATS = {"FloatPixelData": 32, "DoubleFloatPixelData": 64}
 
 
-def without_pixels(dataset: FileDataset) -> PixelError:
+def without_pixels(dataset: FileDataset, path: Path) -> PixelError:
     """Say why a data set has no pixel data: it is no image, or it is damaged.
+
+    Parameters
+    ----------
+    dataset
+        What was read.
+    path
+        The file it came from.
 
     Returns
     -------
@@ -37,7 +45,7 @@ def without_pixels(dataset: FileDataset) -> PixelError:
         return PixelError("the header describes an image, but the file ends before its pixel data is complete")
     kind = text(dataset, "Modality") or text(dataset, "SOPClassUID")
     if not kind:
-        return PixelError("the file is no DICOM file, or ends before its pixel data")
+        return diagnosis(path)
     return NotAnImage("the object holds no image", got=kind)
 
 
@@ -112,10 +120,12 @@ def frame_data(parsed: Parsed, spec: FrameSpec, index: int, frames: int) -> byte
     pixels, syntax = parsed.pixels, syntax_of(parsed.dataset)
     if pixels is None or pixels.length == 0:
         raise PixelError("the pixel data is empty")
+    if syntax not in SUPPORTED:
+        raise PixelError("no decoder for this transfer syntax", got=name_of(syntax))
     if syntax not in NATIVE:
         if pixels.length is not None:
             raise PixelError(
-                "the transfer syntax is a compressed one, but the pixel data is not encapsulated", got=UID(syntax).name
+                "the transfer syntax is a compressed one, but the pixel data is not encapsulated", got=name_of(syntax)
             )
         with door("the encapsulated pixel data cannot be taken apart"), pixels.open() as stream:
             return frame_of(stream, pixels.available, parsed.dataset, index, frames)

@@ -25,7 +25,7 @@ def power_law_field(
     rng
         Source of the phases and amplitudes.
     outer
-        Outer scale as a share of the number of rows: structures larger than it gain no further power, ``f_0 = 1 / outer``.
+        Outer scale as a share of the number of rows: larger structures gain no further power, ``f_0 = 1 / outer``.
 
     Returns
     -------

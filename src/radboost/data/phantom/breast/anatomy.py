@@ -22,8 +22,8 @@ _IMPLANT_CENTRE, _IMPLANT_RADIUS = 0.05, 0.5  # as shares of the breast's depth
 class Anatomy:
     """What the four views of one patient have in common, sides apart from a small jitter.
 
-    Lengths are millimetres. ``density`` is the bias of the glandular field, ``beta`` the exponent of its power spectrum,
-    ``cords`` the brightness of connective strands and ``muscle`` the brightness of the pectoral muscle.
+    Lengths are millimetres. ``density`` is the bias of the glandular field, ``beta`` the exponent of its power
+    spectrum, ``cords`` the brightness of connective strands and ``muscle`` the brightness of the pectoral muscle.
     """
 
     depth: float
@@ -52,9 +52,9 @@ class Anatomy:
 class Outline:
     """Border of the breast in one view with the chest wall on the left.
 
-    ``edge`` is the distance of the skin from the chest wall in pixels, one value a row; ``nipple`` its row, ``depth`` and
-    ``half_height`` its extent, all in pixels; ``muscle`` is the width of the pectoral muscle in each row and ``implant``
-    that of the implant, 0 where none is.
+    ``edge`` is the distance of the skin from the chest wall in pixels, one value a row; ``nipple`` its row, ``depth``
+    and ``half_height`` its extent, all in pixels; ``muscle`` is the width of the pectoral muscle in each row and
+    ``implant`` that of the implant, 0 where none is.
     """
 
     edge: NDArray[np.float32]
@@ -168,8 +168,8 @@ def background(
 
     Returns
     -------
-    Attenuation (0 in air, near 1 in the densest tissue) and relative thickness (0 in air, 1 where the breast touches both
-    plates), both of shape (rows, columns).
+    Attenuation (0 in air, near 1 in the densest tissue) and relative thickness (0 in air, 1 where the breast touches
+    both plates), both of shape (rows, columns).
     """
     rows, columns = len(outline.edge), outline.columns
     scale = rows / FRAME_MM

@@ -171,7 +171,7 @@ def _grid(reach: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
 
 
 def _mass(finding: Finding, scale: float, rng: np.random.Generator) -> Patch:
-    """Round body with a wavy border: sharp and nearly round when smooth, fading when blurry, with rays when spiculated."""
+    """Round body with a wavy border: nearly round when smooth, fading when blurry, with rays when spiculated."""
     radius = finding.size_mm * scale
     rays = finding.kind == "spiculated mass"
     x, y = _grid(radius * (3.2 if rays else 2.4))

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["MACHINES", "SITES", "Machine", "Site", "display", "expose"]
+__all__ = ["FRAME_MM", "MACHINES", "SITES", "Machine", "Site", "display", "expose", "windows_of"]
 
 FRAME_MM = 290.0  # long side of the field of view
 

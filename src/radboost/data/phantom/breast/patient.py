@@ -38,10 +38,10 @@ class BreastPhantom:
     pixels
         Rows of a frame (its long side); columns are 0.8 of it.
     prevalence
-        Share of *breasts* (units, patient and laterality) with cancer, 0 to 1. At .15 about 29 % of patients are positive.
+        Share of *breasts* (units, patient and laterality) with cancer, 0 to 1. At .15 about 29 % of patients have it.
     site_mix
-        Site number to share of patients; the shares are scaled to sum 1. Another mix is another distribution: sites differ
-        in machines, age and risk.
+        Site number to share of patients; the shares are scaled to sum 1. Another mix is another distribution: sites
+        differ in machines, age and risk.
     first_patient
         Index of the first patient: cohorts of one seed over disjoint index ranges share no patient.
     test
@@ -98,7 +98,7 @@ class Breast:
 
 @dataclass(frozen=True)
 class View:
-    """One image to render: its number, view position and exposure, and the seed of all that differs between exposures."""
+    """One image to render: its number, side, view position and exposure, and the seed of all else that is its own."""
 
     image_id: int
     laterality: Side
@@ -177,7 +177,7 @@ def _draw_site(phantom: BreastPhantom, u: float) -> int:
 
 
 def _draw_cancer(phantom: BreastPhantom, site_id: int, u: float, rng: np.random.Generator) -> frozenset[Side]:
-    """Breasts with cancer: patients at rate ``r`` with ``r (1 + bilateral) / 2 = prevalence``, more where risk is higher."""
+    """Breasts with cancer: patients at rate r, where r (1 + bilateral) / 2 is the prevalence, more at sites of risk."""
     bilateral = max(_BILATERAL, 2 * phantom.prevalence - 1)
     rate = 2 * phantom.prevalence / (1 + bilateral)
     total = sum(phantom.site_mix.values())
@@ -191,7 +191,7 @@ def _draw_cancer(phantom: BreastPhantom, site_id: int, u: float, rng: np.random.
     return frozenset(("L",) if side < 0.5 else ("R",))
 
 
-def _draw_breast(side: Side, cancer: bool, anatomy: Anatomy, rng: np.random.Generator, *, reads: bool) -> Breast:  # noqa: FBT001
+def _draw_breast(side: Side, cancer: bool, anatomy: Anatomy, rng: np.random.Generator, *, reads: bool) -> Breast:
     """Labels that agree with each other: a cancer was biopsied and recalled, only a cancer can be invasive."""
     malignant, benign = draw_malignant(rng), draw_benign(rng)
     recall, biopsy, invasive, read, hard = rng.uniform(size=5)

@@ -60,8 +60,8 @@ def render_view(patient: Patient, view: View, pixels: int = 1024) -> RenderedVie
 
     Notes
     -----
-    Equal input gives equal pixels on one machine. Between processors the last bit of a Fourier transform may differ, and
-    with it a stored value by one.
+    Equal input gives equal pixels on one machine. Between processors the last bit of a Fourier transform may differ,
+    and with it a stored value by one.
     """
     rng = np.random.default_rng(view.seed)
     oblique = view.view != "CC"

@@ -59,9 +59,10 @@ def write_rsna_breast(
 ) -> None:
     """Write a phantom cohort: a table, one DICOM file a view, and apart from them the truth.
 
-    ``out`` then holds ``train.csv`` and ``train_images/<patient_id>/<image_id>.dcm``, or ``test.csv`` and ``test_images``
-    when ``phantom.test``. The folder ``truth`` holds what no task reads: ``units.csv`` (prediction_id, cancer),
-    ``lesions.csv`` (every finding with its box in pixels of its image, ``x1`` and ``y1`` outside) and ``phantom.json``.
+    ``out`` then holds ``train.csv`` and ``train_images/<patient_id>/<image_id>.dcm``, or ``test.csv`` and
+    ``test_images`` when ``phantom.test``. The folder ``truth`` holds what no task reads: ``units.csv`` (prediction_id,
+    cancer), ``lesions.csv`` (every finding with its box in pixels of its image; ``x1`` and ``y1`` lie outside) and
+    ``phantom.json``, what was asked for.
 
     Parameters
     ----------
