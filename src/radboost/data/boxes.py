@@ -179,7 +179,7 @@ def _without_borders(picture: np.ndarray) -> np.ndarray:
 def _is_band(mask: np.ndarray) -> bool:
     """Whether a component is a straight band along the left edge of the picture."""
     rows = np.flatnonzero(mask[:, 0] | mask[:, min(1, mask.shape[1] - 1)])
-    if len(rows) < _BORDER_SPAN * mask.shape[0] or mask.mean() > 0.45:
+    if len(rows) < max(8, _BORDER_SPAN * mask.shape[0]) or mask.mean() > 0.45:
         return False
     widths = mask[rows].sum(axis=1)
     bend = np.abs(widths - np.polyval(np.polyfit(rows, widths, 1), rows))

@@ -17,7 +17,7 @@ def cut(data, start, stop, new=b""):
     return data[:start] + new + data[stop:]
 
 
-SYNTAX = b"\x02\x00\x10\x00UI"
+SYNTAX, OTHER = b"\x02\0\x10\0UI", b"\x02\0\x11\0UI"
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,10 @@ SYNTAX = b"\x02\x00\x10\x00UI"
         (lambda d: cut(d, 128, 132, b"DOCM"), "no DICOM file"),
         (lambda d: cut(d, 148, 150, b"\0\0"), r"element .0002,0001. has an unknown VR"),
         (lambda d: cut(d, 152, 156, b"\xff\xff\xff\x0f"), r"element .0002,0001. is longer than the file"),
-        (lambda d: cut(d, 140, 144, b"\xff\0\0\0"), "states a wrong length"),
+        (
+            lambda d: d.replace(b"\x02\0\x10\0UI", b"\x02\0\x11\0UI").replace(b"\x08\0\x05\0CS", b"\0" * 6),
+            "names no transfer",
+        ),
         (lambda d: d[: 144 + int.from_bytes(d[140:144], "little")], "ends behind its file meta information"),
         (lambda d: cut(d, 132, len(d), b"\x78\x9c" * 60), "no file meta information follows"),
     ],

@@ -9,11 +9,11 @@ from pydicom.valuerep import EXPLICIT_VR_LENGTH_32, VR
 
 from radboost.errors import PixelError
 
-__all__ = ["diagnosis"]
+__all__ = ["diagnosis", "meta_fault"]
 
 _READ = 1 << 16
 _VRS = {vr.value for vr in VR if len(vr.value) == 2}
-_GROUP_LENGTH, _TRANSFER_SYNTAX = 0x00020000, 0x00020010
+_TRANSFER_SYNTAX = 0x00020010
 
 
 def diagnosis(path: Path) -> PixelError:
@@ -27,8 +27,7 @@ def diagnosis(path: Path) -> PixelError:
     PixelError
         To be raised.
     """
-    with path.open("rb") as file:
-        data = file.read(_READ)
+    data = _start(path)
     if len(data) <= 132:
         got = f"{len(data)} bytes"
         return PixelError("the file is empty" if not data else "the file ends before any data set begins", got=got)
@@ -37,11 +36,29 @@ def diagnosis(path: Path) -> PixelError:
         if at < 0:
             return PixelError("the file is no DICOM file: it has no prefix DICM, nor a data set at its start")
         return PixelError("the prefix DICM stands at the wrong place", got=f"byte {at} instead of 128")
-    return _meta(data, path.stat().st_size)
+    fault = meta_fault(path)
+    return fault or PixelError("the data set behind the file meta information is damaged at its start")
 
 
-def _meta(data: bytes, size: int) -> PixelError:
-    at, stated, tags = 132, None, []
+def _start(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(_READ)
+
+
+def meta_fault(path: Path) -> PixelError | None:
+    """Find the first fault of the file meta information; None where it is sound, or there is none to walk over.
+
+    Returns
+    -------
+    PixelError or None
+        To be raised.
+    """
+    data = _start(path)
+    return _meta(data, path.stat().st_size) if data[128:132] == b"DICM" and len(data) > 136 else None
+
+
+def _meta(data: bytes, size: int) -> PixelError | None:
+    at, tags = 132, []
     while at + 8 <= len(data):
         group, element = struct.unpack("<HH", data[at : at + 4])
         if group != 2:
@@ -61,20 +78,13 @@ def _meta(data: bytes, size: int) -> PixelError:
                 f"the file meta information is damaged: element {name} is longer than the file",
                 got=f"{length:,} bytes, {max(0, size - at - head):,} are left",
             )
-        if (group << 16) + element == _GROUP_LENGTH and length == 4:
-            stated = struct.unpack("<I", data[at + 8 : at + 12].ljust(4, b"\0"))[0]
         tags.append((group << 16) + element)
         at += head + length
     if not tags:
         tag = "({:04X},{:04X})".format(*struct.unpack("<HH", data[132:136]))
         return PixelError("no file meta information follows the prefix DICM", got=f"first tag {tag}")
-    if stated is not None and at < len(data) and stated != at - 144:
-        return PixelError(
-            "the file meta information states a wrong length, so that the data set cannot be found",
-            got=f"{stated:,} bytes stated, {at - 144:,} there",
-        )
     if _TRANSFER_SYNTAX not in tags:
         return PixelError("the file meta information names no transfer syntax, and the data set cannot be read")
     if at >= size:
         return PixelError("the file ends behind its file meta information", got=f"{size:,} bytes")
-    return PixelError("the data set behind the file meta information is damaged at its start")
+    return None

@@ -14,6 +14,7 @@ from pydicom.filereader import read_dataset, read_file_meta_info, read_partial
 from pydicom.tag import BaseTag
 from pydicom.valuerep import EXPLICIT_VR_LENGTH_32
 
+from radboost.data.dicom.diagnosis import meta_fault
 from radboost.data.dicom.door import door
 from radboost.errors import PixelError
 
@@ -92,16 +93,26 @@ def parse(path: Path) -> Parsed:
     PixelError
         When the file cannot be read as DICOM, or inflates to more than `MAX_INFLATED`.
     """
-    with door("the DICOM header cannot be read"), path.open("rb") as file:
-        start = file.read(2048)
-        file.seek(0)
-        if _DEFLATED in start:
-            meta = read_file_meta_info(path)
-            if str(meta.get("TransferSyntaxUID", "")).encode() == _DEFLATED:
-                return _deflated(meta, file)
-        stop = _Stop()
-        dataset = read_partial(file, stop, force=True)
-        return Parsed(dataset, stop.found(file, path))
+    try:
+        with door("the DICOM header cannot be read"), path.open("rb") as file:
+            return _parse(path, file)
+    except PixelError as error:
+        if isinstance(error.__cause__, OSError):
+            raise
+        # pydicom stumbles over the consequence of a damaged file meta information; its cause says more.
+        raise meta_fault(path) or error from error.__cause__
+
+
+def _parse(path: Path, file: BinaryIO) -> Parsed:
+    start = file.read(2048)
+    file.seek(0)
+    if _DEFLATED in start:
+        meta = read_file_meta_info(path)
+        if str(meta.get("TransferSyntaxUID", "")).encode() == _DEFLATED:
+            return _deflated(meta, file)
+    stop = _Stop()
+    dataset = read_partial(file, stop, force=True)
+    return Parsed(dataset, stop.found(file, path))
 
 
 class _Stop:
