@@ -24,6 +24,7 @@ def extract(
     pool: Annotated[
         list[str] | None, typer.Option("--pool", help="avg, max, avgmax or cls; repeat for several. [default: avg]")
     ] = None,
+    stage: Annotated[int | None, typer.Option("--stage", help="Features after this stage, not the last.")] = None,
     crop: Annotated[str | None, typer.Option("--crop", help="breast, body or frame. [default: the task's]")] = None,
     size: Annotated[
         int | None, typer.Option("--size", min=32, help="Side of a crop, pixels. [default: the task's]")
@@ -51,7 +52,7 @@ def extract(
         images = found.task.images if found.task else Images()
         pixels = PixelPolicy.of(crop or images.crop, size or images.size, images.windows)
         config = ExtractConfig(
-            BackboneConfig(backbone, checkpoint, random_init, pixels.size, tuple(pool or ("avg",))),
+            BackboneConfig(backbone, checkpoint, random_init, pixels.size, tuple(pool or ("avg",)), stage),
             pixels,
             precision=precision,
             dtype=dtype,

@@ -77,7 +77,7 @@ class ExtractConfig:
         """Give the part of the fingerprint that is known without building the network."""
         return {
             "pixels": self.pixels.as_dict(),
-            "backbone": {"name": self.backbone.name, "pools": list(self.backbone.pool)},
+            "backbone": {"name": self.backbone.name, "pools": list(self.backbone.pool), "stage": self.backbone.stage},
             "precision": precision,
             "dtype": self.dtype,
             "views": 0,
@@ -87,7 +87,12 @@ class ExtractConfig:
         """Give what `from_config` needs, for `store.json`; holds no path."""
         pixels = asdict(self.pixels)
         return {
-            "backbone": {"name": self.backbone.name, "size": self.backbone.size, "pool": list(self.backbone.pool)},
+            "backbone": {
+                "name": self.backbone.name,
+                "size": self.backbone.size,
+                "pool": list(self.backbone.pool),
+                "stage": self.backbone.stage,
+            },
             "weights": self.backbone.source(),
             "pixels": {**pixels, "windows": [list(window) for window in self.pixels.windows]},
             "precision": precision,
@@ -123,6 +128,7 @@ class ExtractConfig:
                 random_init=source.get("seed"),
                 size=config["backbone"]["size"],
                 pool=tuple(config["backbone"]["pool"]),
+                stage=config["backbone"]["stage"],
             )
             precision, dtype, expect = config["precision"], config["dtype"], config["fingerprint"]
         except (KeyError, TypeError, ValueError, AttributeError) as error:

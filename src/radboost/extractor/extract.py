@@ -175,7 +175,7 @@ def _source(weights: Mapping[str, Any]) -> str:
 def _same_source(stored: Mapping[str, Any], config: ExtractConfig, out: Path) -> bool:
     """Refuse what differs already without the network, and tell whether the weights come from the same source."""
     asked = config.known(config.precision)
-    backbone = {k: stored["fingerprint"]["backbone"].get(k) for k in ("name", "pools")}
+    backbone = {k: stored["fingerprint"]["backbone"].get(k) for k in ("name", "pools", "stage")}
     have = {k: backbone if k == "backbone" else stored["fingerprint"].get(k) for k in asked}
     old, new = _source(stored["config"]["weights"]), _source(config.backbone.source())
     if differing(have, asked):

@@ -221,3 +221,22 @@ class TestRequests:
 
     def test_pools_in_any_order_are_one_request(self):
         assert BackboneConfig("m", pool=("max", "avg", "max")) == BackboneConfig("m", pool=("avg", "max"))
+
+
+@pytest.mark.parametrize("name", ["resnet10t", "convnext_atto", "vit_tiny_patch16_224"])
+def test_a_stage_is_the_whole_network_cut_there(name):
+    # What follows the stage must be gone, not merely unused: it would be hashed, moved and run for nothing.
+    whole = load_backbone(BackboneConfig(name, random_init=0, size=224))
+    early = load_backbone(BackboneConfig(name, random_init=0, size=224, stage=1))
+    assert sum(p.numel() for p in early.model.parameters()) < sum(p.numel() for p in whole.model.parameters())
+    assert early.weights_sha256 != whole.weights_sha256
+    images = torch.randn(2, 3, 224, 224, generator=torch.Generator().manual_seed(0))
+    run = whole.model.forward_intermediates  # the reference: nothing cut away
+    with torch.inference_mode():
+        expected = run(images, indices=[1], intermediates_only=True)[0].mean((2, 3))
+        torch.testing.assert_close(early.embed(images)["avg"], expected)
+
+
+def test_a_stage_that_is_not_there_is_named():
+    with pytest.raises(UserError, match="no such stage.*99"):
+        load_backbone(BackboneConfig("resnet10t", random_init=0, size=64, stage=99))

@@ -30,6 +30,10 @@ class BackboneConfig:
         Side of the images, pixels.
     pool
         Some of `POOLS`; each becomes a matrix of its own. Kept sorted and without repeats.
+    stage
+        Take the features after this stage instead of the last, counted from 0 as timm's `forward_intermediates` does
+        (in a ResNet 0 is the stem); what comes after is neither built nor run. Early stages of untrained networks
+        describe texture better than late ones.
     """
 
     name: str
@@ -37,6 +41,7 @@ class BackboneConfig:
     random_init: int | None = None
     size: int = 512
     pool: tuple[str, ...] = ("avg",)
+    stage: int | None = None
 
     def __post_init__(self) -> None:
         if self.checkpoint is not None and self.random_init is not None:
@@ -44,6 +49,8 @@ class BackboneConfig:
             raise UserError("both a checkpoint and a random initialisation are asked for", do=do)
         if self.random_init is not None and not 0 <= self.random_init < 1 << 63:
             raise UserError("a seed lies in 0..2^63-1", where="--random-init", got=self.random_init)
+        if self.stage is not None and self.stage < 0:
+            raise UserError("must be at least 0", where="--stage", got=self.stage)
         unknown = sorted(set(self.pool) - set(POOLS))
         if unknown or not self.pool:
             got = ", ".join(unknown) or "none"

@@ -59,6 +59,7 @@ class Backbone:
             "mean": list(self.mean),
             "std": list(self.std),
             "pools": list(self.config.pool),
+            "stage": self.config.stage,
         }
 
     def embed(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
@@ -102,10 +103,34 @@ def load_backbone(config: BackboneConfig) -> Backbone:
         reset(0, "")
     except (AssertionError, TypeError):
         reset(0)
+    if config.stage is not None:
+        model = _Stage(model, config)
     model.eval().requires_grad_(False)
     layout, widths = _probe(model, config)
     mean, std = (tuple(float(v) for v in settings[name]) for name in ("mean", "std"))
     return Backbone(config, model, mean, std, layout, widths, weights_sha256(model.state_dict()))
+
+
+class _Stage(nn.Module):
+    """A network up to one of its stages; gives a map (batch, channels, height, width) whatever its own layout."""
+
+    def __init__(self, model: nn.Module, config: BackboneConfig) -> None:
+        super().__init__()
+        self.stage = config.stage
+        try:
+            prune: Callable[..., object] = model.prune_intermediate_layers  # type: ignore[assignment]
+            prune([self.stage], prune_norm=True, prune_head=True)
+        except AttributeError as error:
+            do = "Leave --stage out, or choose another --backbone"
+            raise UserError("timm gives no stages of this model", where=config.name, do=do) from error
+        except (AssertionError, ValueError, IndexError) as error:
+            raise UserError("has no such stage", where=config.name, got=self.stage, do=str(error)) from error
+        self.model = model
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Run the stages up to the one asked for."""
+        run: Callable[..., list[torch.Tensor]] = self.model.forward_intermediates  # type: ignore[assignment]
+        return run(images, indices=[self.stage], stop_early=True, intermediates_only=True)[0]
 
 
 def _known(name: str) -> None:
