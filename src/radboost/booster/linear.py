@@ -7,7 +7,7 @@ chosen on inner folds; a block may be dropped, and where none helps the base rat
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ import numpy as np
 from safetensors.numpy import load_file, save_file
 from sklearn.linear_model import LogisticRegression
 
-from radboost.booster.learner import best_round, log_rates, row_loss, to_classes
+from radboost.booster.learner import best_round, log_rates, lowest_round, row_loss, to_classes
 from radboost.booster.rows import FloatArray, Inner, Matrix, Rows
 from radboost.data.folder import write_json
 
@@ -103,17 +103,16 @@ class _Search:
         return best if best_round(pairs, self.weights) else nothing
 
     def _along_grid(self, nothing: Strengths) -> Strengths:
-        best, lowest, since = nothing, self.loss(nothing), 0
+        """Strongest penalty whose inner loss is within one standard error of the least one's."""
+        tried = [(nothing, self.losses(nothing))]
         for strength in GRID:
             trial = (strength,) * len(nothing)
-            loss = self.loss(trial)
-            if loss < lowest:
-                best, lowest, since = trial, loss, 0
-            else:
-                since += 1
-            if since > PATIENCE and best != nothing:
+            tried.append((trial, self.losses(trial)))
+            best = lowest_round(list(zip(*(losses for _, losses in tried), strict=True)), self.weights)
+            if 0 < best < len(tried) - PATIENCE:
                 break
-        return best
+        least = tried[best][1]
+        return next(trial for trial, losses in tried if trial == tried[best][0] or not _worse(losses, least))
 
     def _refine(self, best: Strengths, lowest: float) -> Strengths:
         for _ in range(SWEEPS):
@@ -149,6 +148,13 @@ class _Search:
             coefficients, intercept = _solve(train, _penalties(train, strengths), SEARCH)
             out[mask] = to_classes(held.x.astype(np.float64) @ coefficients + intercept)
         return out
+
+
+def _worse(losses: Sequence[float], least: Sequence[float]) -> bool:
+    """Whether the splits' mean excess over the least loss is more than its standard error."""
+    excess = np.subtract(losses, least)
+    error = float(excess.std(ddof=1)) / math.sqrt(len(excess)) if len(excess) > 1 else 0.0
+    return float(excess.mean()) > error
 
 
 def _penalties(rows: Rows, strengths: Strengths) -> FloatArray:

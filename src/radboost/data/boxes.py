@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import cv2
@@ -13,19 +13,30 @@ __all__ = ["Box", "Found", "find_body", "find_breast", "stride_of"]
 Box = tuple[int, int, int, int]
 """(left, top, right, bottom) in pixels; right and bottom exclusive."""
 
-# A component outside these shares of the frame is no breast: a marker, or a background taken for tissue.
-_BREAST_SHARES = (0.03, 0.95)
-# A thin patient in a wide field of view fills little of the frame; one who overfills it has no outline.
-_BODY_SHARES = (0.02, 0.98)
 # Added on each side of the component, as a share of its size: the skin line is darker than any threshold.
 _MARGIN = 0.03
 # A component that fills its own box is the film, not the breast: an ellipse fills 0.79 of its box.
 _FILM_FILL = 0.93
-# Table and head rest are thinner than this share of the frame where they touch the body.
-_TABLE = 1 / 20
 # A white border of the film runs along at least this share of a side of the frame, as a straight band.
 _BORDER_SPAN = 0.6
 _BORDER_BEND = 0.03
+
+
+@dataclass(frozen=True)
+class _Organ:
+    """What a component must be like: its share of the frame, bridges that do not count, whether it may be film."""
+
+    least: float
+    most: float
+    opening: float
+    on_film: bool
+
+
+# Smaller is a marker, larger a background taken for tissue.
+_BREAST = _Organ(0.03, 0.95, 1 / 48, on_film=True)
+# A thin patient in a wide field of view fills little of it. Table and head rest are thinner than a 20th of the frame
+# where they touch the body.
+_BODY = _Organ(0.02, 0.98, 1 / 20, on_film=False)
 
 
 @dataclass(frozen=True)
@@ -85,7 +96,7 @@ def find_breast(small: np.ndarray, stride: int, shape: tuple[int, int]) -> Found
             yield "triangle within the film", picture > _triangle(film)
         yield "otsu on log", _otsu(_stretched(np.log1p(small * (picture > 0))))
 
-    return _first_fit(masks(), picture, stride, shape, lambda c: _plausible(c, _BREAST_SHARES) and not _is_film(c))
+    return _first_fit(masks(), picture, _BREAST, stride, shape)
 
 
 def find_body(small: np.ndarray, stride: int, shape: tuple[int, int], *, saturated: bool = False) -> Found:
@@ -114,27 +125,19 @@ def find_body(small: np.ndarray, stride: int, shape: tuple[int, int], *, saturat
         yield "otsu", _filled(_otsu(picture))
         yield "otsu on log", _filled(_otsu(_stretched(np.log1p(small.astype(np.float32)))))
 
-    found = _first_fit(masks(), picture, stride, shape, lambda c: _plausible(c, _BODY_SHARES), _TABLE)
+    found = _first_fit(masks(), picture, _BODY, stride, shape)
     return Found(found.box, False, found.reason)
 
 
 def _first_fit(
-    masks: Iterator[tuple[str, np.ndarray]],
-    picture: np.ndarray,
-    stride: int,
-    shape: tuple[int, int],
-    fits: Callable[[np.ndarray], bool],
-    opening: float = 1 / 48,
+    masks: Iterator[tuple[str, np.ndarray]], picture: np.ndarray, organ: _Organ, stride: int, shape: tuple[int, int]
 ) -> Found:
     for reason, mask in masks:
-        component = _largest(mask.astype(np.uint8), opening)
-        if fits(component):
+        component = _largest(mask.astype(np.uint8), organ.opening)
+        share = float(component.mean())
+        if organ.least <= share <= organ.most and not (organ.on_film and _is_film(component)):
             return Found(_padded(component, stride, shape), _is_right_sided(picture * component), reason)
     return Found((0, 0, shape[1], shape[0]), _is_right_sided(picture), "whole frame")
-
-
-def _plausible(component: np.ndarray, shares: tuple[float, float]) -> bool:
-    return bool(shares[0] <= component.mean() <= shares[1])
 
 
 def _is_film(component: np.ndarray) -> bool:

@@ -20,7 +20,7 @@ def reduction(long_side: int, size: int, levels: int) -> int:
     is then averaged away or lost anyhow when the crop is resized.
 
     >>> [reduction(4096, size, 5) for size in (3000, 2048, 1024, 512, 100)]
-    [0, 1, 1, 2, 4]
+    [0, 0, 1, 2, 4]
 
     Parameters
     ----------

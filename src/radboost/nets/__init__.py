@@ -1,0 +1,1 @@
+"""Torch parts that two stages share: where a network runs, and in what precision."""

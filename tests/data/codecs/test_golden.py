@@ -127,8 +127,8 @@ def test_32_bit_samples_keep_every_bit(dtype):
 def test_the_table_in_the_documents_names_every_syntax_that_is_read_and_no_other():
     rows = re.findall(r"^\| `(1\.2\.840[\d.]*)` \| ([^|]+?) *\|", DOCUMENT.read_text("utf-8"), re.MULTILINE)
     assert {uid for uid, _ in rows} == SUPPORTED
-    # And by its registered name, so that a search for either finds it.
-    assert [name for uid, name in rows if name != name_of(uid)] == []
+    # And by its registered name, so that a search for either finds it; pydicom does not know the newest ones.
+    assert [name for uid, name in rows if name_of(uid) not in (name, uid)] == []
 
 
 @pytest.mark.parametrize("syntax", SYNTAXES)
