@@ -170,6 +170,8 @@ def _solve(rows: Rows, penalty: FloatArray, tolerance: float) -> tuple[FloatArra
         return coefficients, intercept
     # The library knows one strength for all: a column divided by the root of its own strength is penalised by it.
     unit = 1.0 / np.sqrt(penalty[kept, None])
+    # Its gradient is that of the divided columns; asked for more than rounding allows there, its line search fails.
+    tolerance *= max(1.0, float(unit.max()))
     model = LogisticRegression(C=1.0, solver="newton-cholesky", tol=tolerance, max_iter=200)
     # Weights that sum to 1 make its sum of losses the mean that the strengths refer to.
     model.fit(rows.x[:, kept].astype(np.float64) * unit.T, rows.y, rows.weight / rows.weight.sum())
