@@ -10,11 +10,12 @@ from pathlib import Path
 import pandas as pd
 
 from radboost.data.cohort import QUARANTINE
-from radboost.data.dicom import Header, NotAnImage, classify, read_header
+from radboost.data.dicom import Header
+from radboost.data.look import look
 from radboost.data.pool import Done, Failed, Limits, Pool, available_cores
 from radboost.data.progress import Progress
 
-__all__ = ["Scan", "look", "scan"]
+__all__ = ["Scan", "scan"]
 
 
 @dataclass
@@ -39,28 +40,6 @@ class Scan:
     def quarantine(self) -> pd.DataFrame:
         """The files set aside as a table."""
         return pd.DataFrame(self.bad, columns=QUARANTINE)
-
-
-@dataclass(frozen=True)
-class _Look:
-    """What one look at a file tells: a header, a plain picture, or a kind of file to skip."""
-
-    kind: str
-    header: Header | None = None
-
-
-def look(path: str, root: str) -> _Look:
-    """Look at one file in a worker."""
-    full = Path(root) / path
-    kind = classify(full)
-    if kind == "other":
-        return _Look(f"{full.suffix or 'no'} ending")
-    if kind == "raster":
-        return _Look("image")
-    try:
-        return _Look("image", read_header(full))
-    except NotAnImage as error:
-        return _Look(error.what)
 
 
 def scan(root: Path, paths: Sequence[str], workers: int | None, limits: Limits, progress: Progress) -> Scan:
