@@ -1,6 +1,6 @@
 """From a path to a finished crop: radboost beside what people write by hand, per transfer syntax.
 
-Run it as ``python benchmarks/decode.py``; with ``--mammogram FILE`` a JPEG 2000 mammogram of yours joins. Both ways
+Run it as ``python benchmarks/decode.py``; ``--mammogram FILE`` is a JPEG 2000 mammogram that joins. Both ways
 are given the same box, so that only reading, decoding, display and resizing are compared, and take turns in one
 process with one thread each. The picture's likeness is printed beside the ratio: what is fast and another picture is
 no gain. Where pydicom has no plugin for a syntax, the way by hand ends there, and the row says so.
@@ -29,6 +29,7 @@ from radboost.data.crop import CropJob, PixelPolicy, load, render
 from radboost.data.dicom import DicomImage, write_dicom
 from radboost.data.pool import Done, Limits, Pool
 
+MAMMOGRAM = Path(__file__).resolve().parents[2] / "shared" / "data" / "mg" / "MG1_J2KI.dcm"
 SIZES = (1024, 512)
 AIMS = {
     ("JPEG2000Lossless", 1024): 4.5,
@@ -166,7 +167,7 @@ def main() -> None:
     """Print the comparison."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--mammogram", type=Path, help="a JPEG 2000 mammogram, compared as well")
+    parser.add_argument("--mammogram", type=Path, default=MAMMOGRAM, help="a JPEG 2000 mammogram, compared as well")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     cv2.setNumThreads(1)
@@ -183,7 +184,7 @@ def main() -> None:
             path = Path(folder) / f"{syntax}.dcm"
             write_dicom(path, DicomImage(film, 12, transfer_syntax=syntax, windows=((2048, 4096),)))
             compare(syntax, path, box, options.rounds)
-        if options.mammogram is not None:
+        if options.mammogram.is_file():
             rows, columns = load(options.mammogram).pixels.shape
             compare("JPEG 2000, given", options.mammogram, (0, 0, columns, rows), options.rounds)
         scaling(Path(folder) / "JPEG2000Lossless.dcm", box, 24)
