@@ -16,11 +16,11 @@ ALL = np.ones(3, bool)
 
 
 def test_readable_and_hashed_names_mean_the_same() -> None:
-    assert resolve_weights(UNITS, {"1_L": 2, "bb": 0, "2_L": 0.5}, ALL).tolist() == [2, 0, 0.5]
+    assert resolve_weights(UNITS, {"1_L": 2, "bb": 0, "2_L": 1}, ALL).tolist() == [2, 0, 1]
 
 
 def test_units_that_are_not_learnt_from_need_no_weight() -> None:
-    assert resolve_weights(UNITS, {"1_L": 2}, np.array([True, False, False])).tolist() == [2, 1, 1]
+    assert resolve_weights(UNITS, {"1_L": 2}, np.array([True, False, False])).tolist() == [1, 0.5, 0.5]
 
 
 @pytest.mark.parametrize(
@@ -52,3 +52,11 @@ def test_tables_are_read_and_checked(tmp_path: Path) -> None:
             read_weights(path)
     with pytest.raises(TableError, match="cannot be read"):
         read_weights(tmp_path / "absent.csv")
+
+
+def test_only_the_ratios_of_weights_matter() -> None:
+    # Learners count weight as rows: weights that sum to 1 would otherwise look like a single row.
+    plain = resolve_weights(UNITS, {"1_L": 2, "bb": 0, "2_L": 1}, ALL)
+    tiny = resolve_weights(UNITS, {"1_L": 2e-6, "bb": 0, "2_L": 1e-6}, ALL)
+    np.testing.assert_allclose(tiny, plain)
+    assert plain.mean() == 1

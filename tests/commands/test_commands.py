@@ -14,6 +14,7 @@ import pytest
 
 from radboost import __version__
 from radboost.data.cohort import Cohort
+from radboost.data.phantom.breast import BreastPhantom, write_rsna_breast
 from radboost.data.predictions import Predictions
 
 COMMANDS = ("index", "extract", "fit-boost", "blend", "predict", "demo")
@@ -47,6 +48,11 @@ def test_index_counts_and_says_what_is_next(radboost, data, tmp_path):
 
 def test_extract_again_runs_no_forward_pass(radboost, cohort, store, monkeypatch):
     before = {p.name: p.read_bytes() for p in store.iterdir() if p.is_file()}
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("the network was built")
+
+    monkeypatch.setattr("radboost.extractor.extract.load_backbone", refuse)
     words = ("--backbone", "test_resnet", "--random-init", 0, "--size", 96, "--shard-rows", 64)
     text = radboost("extract", cohort, "--out", store, *words).output
     assert "no forward pass" in text
@@ -101,6 +107,9 @@ def test_nothing_after_the_cohort_names_a_person(data, cohort, store, run, blend
         for path in folder.rglob("*"):
             if path.is_file():
                 text = path.read_bytes()
+                if path.suffix == ".parquet":
+                    # Compressed columns hide what they hold from a search of the bytes.
+                    text += pd.read_parquet(path).to_csv().encode()
                 assert not [s for s in secrets if s in text], path
 
 
@@ -141,6 +150,29 @@ def test_predict_from_stored_features_of_a_held_out_split(radboost, blend, cohor
     assert set(external["kind"]) == {"external"}
     units = Cohort.load(cohort).units
     assert set(external["unit"]) == set(units.loc[units["split"] == "holdout", "unit_id"])
+
+
+def test_three_labelled_exams_are_predicted_and_scored(radboost, blend, work, tmp_path):
+    write_rsna_breast(tmp_path / "few", BreastPhantom(patients=3, seed=5, pixels=256, prevalence=0.5))
+    out = tmp_path / "few.csv"
+    text = radboost("predict", blend, tmp_path / "few", "--out", out, "--work", tmp_path / "work").output
+    assert "cancer, blend" in text
+    assert "cannot be told without" in text
+    again = radboost("predict", blend, tmp_path / "few", "--out", out, "--work", tmp_path / "work", "--overwrite")
+    assert "log loss" in again.output
+    # Another cohort's key would recognise nobody: it must not be taken for an assurance.
+    (tmp_path / "key").write_text("00" * 32)
+    words = ("--out", tmp_path / "p.csv", "--key", tmp_path / "key")
+    assert "not the training cohort's key" in radboost("predict", blend, tmp_path / "few", *words, code=2).stderr
+
+
+def test_a_cohort_made_anew_keeps_its_key(radboost, data, tmp_path):
+    words = ("index", data, "--task", "rsna-breast", "--out", tmp_path / "c", "--workers", 1)
+    radboost(*words, "--folds", 3)
+    key = (tmp_path / "c" / "key").read_text()
+    radboost(*words, "--folds", 4, "--overwrite")
+    # Another key would orphan every store that was made from it.
+    assert (tmp_path / "c" / "key").read_text() == key
 
 
 def test_predicting_what_was_trained_on_is_refused(radboost, blend, cohort, store, tmp_path):

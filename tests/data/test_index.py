@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -121,8 +122,39 @@ def test_an_unreadable_image_goes_to_quarantine_and_its_unit_stays(tmp_path):
     found = index(root, RSNA, IndexConfig(folds=FoldSpec(3), workers=1)).cohort
     assert len(found.quarantine) == 4
     assert found.quarantine["reason"].str.len().gt(10).all()
-    assert "5_L" in set(found.units["unit"])
-    assert "5_L" not in set(found.links["unit"])
+    # The unit keeps its metadata; `extract` will find that there are no pixels.
+    assert "5_L" in set(found.links["unit"])
+    assert found.manifest.loc[found.manifest["group"] == "5", "metadata.age"].eq(55).all()
+
+
+def test_the_same_file_name_with_other_content_is_another_crop(tmp_path):
+    ids = []
+    for number in range(3):
+        root = tmp_path / str(number)
+        root.mkdir()
+        picture = np.full((64, 64), 7, np.uint8)
+        picture[40, 40] += number // 2
+        cv2.imwrite(str(root / "a.pgm"), picture)
+        ids.append(index(root, None, IndexConfig(key=bytes(32), workers=1)).cohort.manifest["crop_id"][0])
+    # A copy of the folder is the same crop, so that its store is reused; another picture is not.
+    assert ids[0] == ids[1] != ids[2]
+
+
+def test_three_labelled_exams_can_be_predicted_though_they_cannot_be_split(tmp_path):
+    root = write(tmp_path / "data", screening(3))
+    found = index(root, RSNA, IndexConfig(new_exams=True, workers=1)).cohort
+    assert found.labelled
+    assert (found.units["fold"] == -1).all()
+
+
+def test_a_table_in_a_folder_of_its_own(tmp_path):
+    root = write(tmp_path / "data", screening(), "images/{image_id}.png")
+    (root / "tables").mkdir()
+    (root / "train.csv").rename(root / "tables" / "train.csv")
+    task = replace(RSNA, table="tables/train.csv", test_table="")
+    found = index(root, task, IndexConfig(folds=FoldSpec(3), workers=1)).cohort
+    assert len(found.manifest) == 48
+    assert found.quarantine.empty
 
 
 def test_folds_from_a_column(tmp_path):

@@ -47,9 +47,21 @@ def test_weight_two_is_the_row_twice_and_weight_zero_no_row(frame: pd.DataFrame)
     np.testing.assert_allclose(one.transform(frame), two.transform(frame), rtol=0, atol=1e-6)
 
 
-def test_unknown_category_is_all_zeros(frame: pd.DataFrame) -> None:
+def test_a_category_never_seen_is_rare_or_nothing(frame: pd.DataFrame) -> None:
+    new = pd.DataFrame({"site": ["never seen", None]})
     encoder = MetadataEncoder.fit(frame, [], ["site"])
-    assert not encoder.transform(pd.DataFrame({"site": ["never seen", None]})).any()
+    x = dict(zip(encoder.features, encoder.transform(new).T, strict=True))
+    assert x[f"site={RARE}"].tolist() == [1, 0]
+    common = frame[frame["site"].isin(["A", "B"])]
+    assert not MetadataEncoder.fit(common, [], ["site"]).transform(new).any()
+
+
+def test_rare_names_are_not_kept(frame: pd.DataFrame) -> None:
+    # What few patients have may tell who they are, and the encoder is part of every run and blend.
+    named = frame.assign(site=["Saint Nowhere" if i == 0 else "A" for i in range(len(frame))])
+    encoder = MetadataEncoder.fit(named, [], ["site"])
+    assert f"site={RARE}" in encoder.features
+    assert "Nowhere" not in str(encoder.to_dict())
 
 
 def test_no_flag_without_a_missing_training_cell() -> None:

@@ -104,6 +104,13 @@ def test_metadata_types_and_unknown_values(tmp_path):
         tables.metadata(rows, TASK, path)
 
 
+def test_rows_with_a_cell_too_many_and_repeated_columns_are_refused(tmp_path):
+    with pytest.raises(TableError):
+        read(tmp_path, "a,b\n1,2,3\n4,5,6\n")
+    with pytest.raises(TableError, match="columns of the same name"):
+        read(tmp_path, "a, a\n1,2\n")
+
+
 @pytest.mark.parametrize("text", ["", "a,b\n"])
 def test_an_empty_table_is_refused(tmp_path, text):
     with pytest.raises(TableError):

@@ -58,6 +58,17 @@ def test_toml_becomes_a_task(tmp_path):
         (('classes = ["F", "G", "D"]', 'classes = ["F"]'), "two or more distinct classes"),
         (('paths = "{path}"', "paths = []"), r"\[images\] needs paths"),
         (("[targets.malignant]", "[targets.malignant"), "not valid TOML"),
+        (('unit = "image_id"', "unit = []"), "at least one target and one unit"),
+        (('values = ["MLO"]', "values = []"), "at least one"),
+        (('paths = "{path}"', 'paths = "{path"'), "paths cannot be read"),
+        (('aliases = { ML = "MLO" }', "aliases = 3"), "aliases must be a table"),
+        (('aliases = { ML = "MLO" }', 'aliases = { ML = "XX" }'), "aliases name slots"),
+        (('crop = "breast"', 'crop = "chest"'), "crop is unknown"),
+        (('crop = "breast"', 'size = "512"'), "size must be a whole number"),
+        (('crop = "breast"', "windows = [[1, 0]]"), "windows must be pairs"),
+        (('classes = ["F", "G", "D"]', 'classes = "FGD"'), "classes must be a list"),
+        (('classes = ["F", "G", "D"]', 'classes = ["F", "G"]\nweights = [nan, 1]'), "one weight of at least 0"),
+        (("[slots]", '[submission]\nid_column = "malignant"\n[slots]'), "name of the id column"),
     ],
 )
 def test_a_bad_file_is_one_clear_error(tmp_path, change, message):

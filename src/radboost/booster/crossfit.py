@@ -167,6 +167,7 @@ def fit_boost(
         "fold_hash": design.fold_hash,
         "inputs": {
             "cohort": design.cohort,
+            "key_id": cohort.key_id,
             "stores": [{"fingerprint_hash": s.fingerprint_hash, "config": s.config} for s in stores],
         },
         "config": config.to_dict(),
@@ -189,7 +190,7 @@ def _blocks(design: Design, config: BoostConfig) -> tuple[tuple[str, ...], list[
     blocks = tuple(b for b in BLOCKS if b in config.blocks and has[b])
     if not blocks:
         got = offenders(config.blocks)
-        raise UserError("none of the asked-for blocks exists in this cohort", where="--block", got=got)
+        raise UserError("none of the asked-for blocks exists in this cohort", where="blocks", got=got)
     return blocks, notes
 
 

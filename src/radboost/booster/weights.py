@@ -65,7 +65,7 @@ def resolve_weights(units: pd.DataFrame, weights: Mapping[str, float], needed: n
     Returns
     -------
     ndarray
-        Shape (units,); 1 where none was given and none was needed.
+        Shape (units,), scaled to mean 1 over the needed units; 1 before scaling where none was given or needed.
 
     Raises
     ------
@@ -91,4 +91,5 @@ def resolve_weights(units: pd.DataFrame, weights: Mapping[str, float], needed: n
     out = np.where(np.isnan(out), 1.0, out)
     if not (out[needed] > 0).any():
         raise UserError("all weights are 0, so there is nothing to learn from", where="--weights")
-    return out
+    # Only their ratios mean anything. Learners count weight as rows, so weights that sum to 1 would look like one row.
+    return np.asarray(out / out[needed].mean(), dtype=np.float64)

@@ -83,7 +83,7 @@ def bar() -> Iterator[_Bar]:
 
 
 @contextmanager
-def reported(debug: bool) -> Iterator[None]:
+def reported(debug: bool, *, resumes: bool = False) -> Iterator[None]:
     """Turn an error into one line and an exit code; with `debug`, let the traceback through."""
     try:
         yield
@@ -93,7 +93,9 @@ def reported(debug: bool) -> Iterator[None]:
         _err.print(f"[bold red]error:[/] {escape(str(error))}")
         raise typer.Exit(error.exit_code) from None
     except KeyboardInterrupt:
-        _err.print("interrupted; what was finished is kept, run the same command to go on")
+        _err.print(
+            f"interrupted; {'what was finished is kept: run it again to go on' if resumes else 'nothing was kept'}"
+        )
         raise typer.Exit(INTERRUPTED) from None
     except Exception as error:
         if debug or isinstance(error, typer.Exit):
@@ -134,7 +136,7 @@ def next_command(*lines: str) -> None:
 
 
 @contextmanager
-def following(debug: bool) -> Iterator[_Bar]:
-    """Report errors and show progress: what every command wraps its work in."""
-    with reported(debug), bar() as progress:
+def following(debug: bool, *, resumes: bool = False) -> Iterator[_Bar]:
+    """Report errors and show progress: what every command wraps its work in; `resumes` if a second call goes on."""
+    with reported(debug, resumes=resumes), bar() as progress:
         yield progress

@@ -29,6 +29,7 @@ def extract(
     size: Annotated[
         int | None, typer.Option("--size", min=32, help="Side of a crop, pixels. [default: the task's]")
     ] = None,
+    full_decode: Annotated[bool, typer.Option("--full-decode", help="Decode JPEG 2000 at full resolution.")] = False,
     device: Device = "auto",
     precision: Annotated[str, typer.Option("--precision", help="auto, fp32, bf16 or fp16.")] = "auto",
     dtype: Annotated[str, typer.Option("--dtype", help="Of the stored embeddings: float16 or float32.")] = "float16",
@@ -39,7 +40,7 @@ def extract(
     debug: Debug = False,
 ) -> None:
     """Turn a cohort's crops into embeddings; what is in the store already is not computed again."""
-    with following(debug) as progress:
+    with following(debug, resumes=True) as progress:
         from radboost.data.cohort import Cohort
         from radboost.data.crop import PixelPolicy
         from radboost.data.task import Images
@@ -50,7 +51,7 @@ def extract(
 
         found = Cohort.load(cohort)
         images = found.task.images if found.task else Images()
-        pixels = PixelPolicy.of(crop or images.crop, size or images.size, images.windows)
+        pixels = PixelPolicy.of(crop or images.crop, size or images.size, images.windows, full_decode=full_decode)
         config = ExtractConfig(
             BackboneConfig(backbone, checkpoint, random_init, pixels.size, tuple(pool or ("avg",)), stage),
             pixels,
@@ -63,4 +64,5 @@ def extract(
         )
         result = run(found, out, config, progress, overwrite=overwrite)
     show(extract_table(result, out))
-    next_command(f"radboost fit-boost {cohort} {out} --out RUN")
+    if found.task is not None:
+        next_command(f"radboost fit-boost {cohort} {out} --out RUN")

@@ -24,6 +24,9 @@ def fit_boost(
     weights: Annotated[
         Path | None, typer.Option("--weights", help="Table unit,weight that simulates a target set.")
     ] = None,
+    allow_leak: Annotated[
+        list[str] | None, typer.Option("--allow-leak", help="Let a leak of this name pass; repeats.")
+    ] = None,
     seed: Seed = 0,
     workers: Workers = None,
     overwrite: Overwrite = False,
@@ -43,6 +46,7 @@ def fit_boost(
         config = BoostConfig(
             learners=tuple(dict.fromkeys(learner or LEARNERS)),
             weights=None if weights is None else read_weights(weights),
+            allow_leak=tuple(allow_leak or ()),
             seed=seed,
             workers=workers,
         )

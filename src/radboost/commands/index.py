@@ -37,8 +37,10 @@ def index(
         from radboost.report.summaries import cohort_table
 
         refuse_existing(out, "cohort", overwrite)
+        # A cohort that is made anew keeps its key: another one would orphan every store that was made from it.
+        known = key or (out / "key" if (out / "key").is_file() else None)
         config = IndexConfig(
-            folds=FoldSpec.parse(folds), seed=seed, key=None if key is None else read_key(key), workers=workers
+            folds=FoldSpec.parse(folds), seed=seed, key=None if known is None else read_key(known), workers=workers
         )
         found = make(data_dir, None if task is None else get_task(task), config, progress)
         cohort = found.cohort.save(out, overwrite=overwrite)

@@ -40,7 +40,7 @@ def predict(
     debug: Debug = False,
 ) -> None:
     """Predict new exams, or a cohort from its stored features; writes the task's submission format."""
-    with following(debug) as progress:
+    with following(debug, resumes=work is not None) as progress:
         from radboost.errors import UserError
         from radboost.pipeline.prediction import (
             PredictConfig,

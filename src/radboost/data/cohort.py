@@ -9,8 +9,8 @@ from pathlib import Path
 import pandas as pd
 
 from radboost.data.folder import digest, new_folder, read_header, write_header, write_text
-from radboost.data.identity import keyed_hashes, read_key
-from radboost.data.task import Task
+from radboost.data.identity import keyed_hash, keyed_hashes, read_key
+from radboost.data.task import OPPOSITE, Task
 from radboost.errors import FormatError, MismatchError, offenders
 
 __all__ = ["FORMAT", "LINKS", "METADATA", "QUARANTINE", "TARGETS", "TRAIN", "Cohort", "fold_hash"]
@@ -95,7 +95,7 @@ class Cohort:
         Holds every unit that is linked to a crop or has a target row, so a unit whose images are all in quarantine is
         still predicted.
         """
-        linked = self.links[~self.links["slot"].str.contains("/", regex=False)]
+        linked = self.links[~self.links["slot"].str.endswith(OPPOSITE)]
         linked = linked.merge(self.manifest[["crop_id", "group"]], on="crop_id")[["unit", "group"]]
         units = pd.concat([self.targets[["unit", "group"]], linked]).drop_duplicates()
         straddling = units["unit"][units["unit"].duplicated()]
@@ -117,6 +117,11 @@ class Cohort:
     def fingerprint(self) -> str:
         """Hash of which crops there are, in order; a store names the cohort it was made from by this."""
         return digest(self.manifest["crop_id"].tolist())
+
+    @property
+    def key_id(self) -> str:
+        """Hash that tells the key from another without giving it away."""
+        return keyed_hash(self.key, "key")
 
     @property
     def labelled(self) -> bool:
@@ -143,8 +148,7 @@ class Cohort:
                 getattr(self, name).to_parquet(folder / f"{name}.parquet", index=False)
             (folder / "quarantine").mkdir()
             self.quarantine.to_csv(folder / "quarantine" / "index.csv", index=False)
-            write_text(folder / "key", self.key.hex() + "\n")
-            (folder / "key").chmod(0o600)
+            write_text(folder / "key", self.key.hex() + "\n", mode=0o600)
             content = {
                 "root": str(self.root.resolve()),
                 "task": None if self.task is None else self.task.as_dict(),
@@ -152,6 +156,7 @@ class Cohort:
                 "units": len(self.units),
                 "fingerprint": self.fingerprint,
                 "fold_hash": self.fold_hash,
+                "key_id": self.key_id,
             }
             write_header(folder, "cohort", FORMAT, content)
         return Cohort.load(out)

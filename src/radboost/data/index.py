@@ -20,7 +20,7 @@ from radboost.data.progress import Progress, Silent
 from radboost.data.scan import Scan, scan
 from radboost.data.splits import Balance, FoldSpec, by_group, make_folds
 from radboost.data.task import OPPOSITE, Task
-from radboost.errors import TableError, UserError
+from radboost.errors import TableError, UserError, offenders
 
 __all__ = ["IndexConfig", "Indexed", "index"]
 
@@ -39,8 +39,8 @@ class IndexConfig:
         Seed of the fold assignment.
     key
         Key of another cohort whose stores shall join with this one's; a fresh one if None.
-    prefer_test
-        Take the task's table for new exams first.
+    new_exams
+        The data are to be predicted: the task's table for new exams comes first, and nothing is split.
     workers
         Processes that read headers.
     limits
@@ -50,7 +50,7 @@ class IndexConfig:
     folds: FoldSpec = field(default_factory=FoldSpec)
     seed: int = 0
     key: bytes | None = field(default=None, repr=False)
-    prefer_test: bool = False
+    new_exams: bool = False
     workers: int | None = None
     limits: Limits = field(default_factory=Limits)
 
@@ -98,7 +98,7 @@ def index(
     """
     config, progress = config or IndexConfig(), progress or Silent()
     cohort = _folder(root, config, progress) if task is None else _table(root, task, config, progress)
-    if cohort.cohort.manifest.empty:
+    if set(cohort.cohort.manifest["path"]) <= set(cohort.cohort.quarantine["path"]):
         bad = len(cohort.cohort.quarantine)
         raise UserError(
             "holds no readable image", where=root, got=f"{bad} unreadable, {cohort.skipped.total()} skipped"
@@ -107,11 +107,11 @@ def index(
 
 
 def _table(root: Path, task: Task, config: IndexConfig, progress: Progress) -> Indexed:
-    where = find_table(root, task, prefer_test=config.prefer_test)
+    where = find_table(root, task, prefer_test=config.new_exams)
     rows = tables.read_table(where)
     # A table for new exams has no label columns; the labelled one must have them all.
     labelled = any(t.column in rows.columns for t in task.targets) or where.name == task.table != task.test_table
-    tables.check_columns(rows, task, where, labelled=labelled and not config.prefer_test)
+    tables.check_columns(rows, task, where, labelled=labelled and not config.new_exams)
     labelled = labelled and all(t.column in rows.columns for t in task.targets)
     key = config.key or new_key()
     targets = tables.unit_targets(rows, task, where, labelled=labelled)
@@ -119,13 +119,15 @@ def _table(root: Path, task: Task, config: IndexConfig, progress: Progress) -> I
         {
             "unit": tables.units(rows, task),
             "group": rows[task.group],
-            "path": image_paths(rows, task, where),
+            "path": image_paths(rows, task, where, root),
             "slot": tables.slots(rows, task, where),
             "laterality": tables.sides(rows, task, where),
             "view": rows[task.slots.column] if task.slots.column else "",
         }
     )
-    crops = crops.join(tables.metadata(rows, task, where).add_prefix(METADATA))
+    features = tables.metadata(rows, task, where).add_prefix(METADATA)
+    _one_value(crops["path"], features, where)
+    crops = crops.join(features)
     found = scan(root, sorted(set(crops["path"])), config.workers, config.limits, progress)
     # The table calls it an image, so a file that is none is a fault, not a stray.
     found.bad += [(path, "no image", kind) for path, kind in found.skipped.items()]
@@ -137,11 +139,19 @@ def _table(root: Path, task: Task, config: IndexConfig, progress: Progress) -> I
         if config.folds.column not in rows.columns:
             raise TableError("has no such column for --folds", where=where, got=config.folds.column)
         column = by_group(groups, rows[config.folds.column], config.folds.column)
-    if labelled:
+    if labelled and not config.new_exams:
         folds = make_folds(_balance(targets, crops, task), config.folds, config.seed, column)
     else:
         folds = _one_split(groups.unique())
     return Indexed(Cohort(root, task, manifest, links, targets, folds, key, found.quarantine), Counter())
+
+
+def _one_value(paths: pd.Series, features: pd.DataFrame, where: Path) -> None:
+    """Metadata are kept with the image, so rows that share one must agree."""
+    counts = features.groupby(paths).nunique(dropna=False).gt(1)
+    for name in counts.columns[counts.any()]:
+        what = f"rows of one image disagree about {name.removeprefix(METADATA)}"
+        raise TableError(what, where=where, got=offenders(counts.index[counts[name]].tolist()))
 
 
 def _folder(root: Path, config: IndexConfig, progress: Progress) -> Indexed:
@@ -178,12 +188,16 @@ def _one_split(groups: np.ndarray) -> pd.DataFrame:
 
 
 def _manifest(crops: pd.DataFrame, found: Scan, key: bytes) -> pd.DataFrame:
-    """One row a crop in the order of the table; files in quarantine have none."""
-    rows = crops[crops["path"].isin(found.headers.keys())].drop_duplicates("path")
+    """One row a crop in the order of the table.
+
+    An image that a table names stays in even if it is in quarantine: its unit keeps its metadata, and `extract` finds
+    no crop for it.
+    """
+    rows = crops.drop_duplicates("path")
     rows = rows.drop(columns=[c for c in ("unit", "slot") if c in rows.columns])
-    headers: list[Header | None] = [found.headers[p] for p in rows["path"]]
+    headers: list[Header | None] = [found.headers.get(p) for p in rows["path"]]
     return rows.assign(
-        crop_id=[keyed_hash(key, "crop", p, MIDDLE_FRAME) for p in rows["path"]],
+        crop_id=[keyed_hash(key, "crop", p, found.marks.get(p, ""), MIDDLE_FRAME) for p in rows["path"]],
         frame=MIDDLE_FRAME,
         study=[h.study_uid if h else "" for h in headers],
         series=[h.series_uid if h else "" for h in headers],
@@ -191,9 +205,8 @@ def _manifest(crops: pd.DataFrame, found: Scan, key: bytes) -> pd.DataFrame:
         order=[float(h.instance_number or 0) if h else 0.0 for h in headers],
         rows=[h.rows if h else -1 for h in headers],
         columns=[h.columns if h else -1 for h in headers],
-        syntax=[
-            h.transfer_syntax if h else PurePosixPath(p).suffix for p, h in zip(rows["path"], headers, strict=True)
-        ],
+        # Pictures have an ending where DICOM has a transfer syntax.
+        syntax=[h.transfer_syntax if h else Path(p).suffix for p, h in zip(rows["path"], headers, strict=True)],
     ).reset_index(drop=True)
 
 

@@ -32,8 +32,8 @@ def find_table(root: Path, task: Task, *, prefer_test: bool = False) -> Path:
     raise UserError(f"holds no table of task {task.name}", where=root, do=f"Expected {' or '.join(names)} in it")
 
 
-def image_paths(table: pd.DataFrame, task: Task, table_path: Path) -> pd.Series:
-    """Relative path of each row's image: the first of the task's templates under which a file lies.
+def image_paths(table: pd.DataFrame, task: Task, table_path: Path, root: Path) -> pd.Series:
+    """Path of each row's image, relative to `root`: the first of the task's templates under which a file lies.
 
     Raises
     ------
@@ -42,7 +42,6 @@ def image_paths(table: pd.DataFrame, task: Task, table_path: Path) -> pd.Series:
     TableError
         Rows have an image under none of the templates.
     """
-    root = table_path.parent
     found = pd.Series(pd.NA, index=table.index, dtype=object)
     for template in task.images.paths:
         open_rows = found.index[found.isna()]

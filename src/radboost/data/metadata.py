@@ -52,21 +52,19 @@ class Numeric:
 
 @dataclass(frozen=True)
 class Categorical:
-    """A categorical column: one 0/1 column a category seen in training; a category never seen is all zeros.
+    """A categorical column: one 0/1 column a category seen in training; another one is `RARE`, or else all zeros.
 
     Attributes
     ----------
     name
         Column of the table.
     categories
-        In sorted order; `MISSING` and `RARE` stand last.
-    rare
-        Categories pooled into `RARE`.
+        In sorted order; `MISSING` and `RARE` stand last. What is rare may tell who it is, so rare names are not kept:
+        whatever is in no other category counts as `RARE` where training rows had rare ones.
     """
 
     name: str
     categories: tuple[str, ...]
-    rare: tuple[str, ...] = ()
 
     @property
     def features(self) -> list[str]:
@@ -153,8 +151,10 @@ class MetadataEncoder:
             at += len(column.features)
         for category in self.categorical:
             place = {name: at + i for i, name in enumerate(category.categories)}
-            place.update({name: place[RARE] for name in category.rare})
-            where = category_text(frame[category.name]).map(place).to_numpy(dtype=np.float64, na_value=np.nan)
+            text = category_text(frame[category.name])
+            where = text.map(place).to_numpy(dtype=np.float64, na_value=np.nan, copy=True)
+            if RARE in place:
+                where[np.isnan(where) & (text != MISSING).to_numpy()] = place[RARE]
             known = np.flatnonzero(~np.isnan(where))
             out[known, where[known].astype(np.int64)] = 1.0
             at += len(category.features)
@@ -170,7 +170,7 @@ class MetadataEncoder:
         try:
             return cls(
                 tuple(Numeric(**c) for c in content["numeric"]),
-                tuple(Categorical(c["name"], tuple(c["categories"]), tuple(c["rare"])) for c in content["categorical"]),
+                tuple(Categorical(c["name"], tuple(c["categories"])) for c in content["categorical"]),
             )
         except (KeyError, TypeError) as error:
             raise FormatError("does not describe a metadata encoder", got=str(error)) from error
@@ -225,9 +225,9 @@ def _fit_numeric(name: str, values: npt.NDArray[np.float64], weight: npt.NDArray
 def _fit_categorical(name: str, values: pd.Series[str], weight: npt.NDArray[np.float64]) -> Categorical:
     totals = pd.Series(weight).groupby(values.to_numpy()).sum()
     common = sorted(str(c) for c in totals.index[totals >= RARE_WEIGHT] if c != MISSING)
-    rare = sorted(str(c) for c in totals.index[totals < RARE_WEIGHT] if c != MISSING)
-    tail = [MISSING] * (MISSING in totals.index) + [RARE] * bool(rare)
-    return Categorical(name, (*common, *tail), tuple(rare))
+    rare = bool(((totals < RARE_WEIGHT) & (totals.index != MISSING)).any())
+    tail = [MISSING] * (MISSING in totals.index) + [RARE] * rare
+    return Categorical(name, (*common, *tail))
 
 
 def _require(frame: pd.DataFrame, names: Sequence[str]) -> None:

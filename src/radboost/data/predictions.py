@@ -165,7 +165,8 @@ class Predictions:
         differs = facts.nunique(dropna=False).gt(1).any()
         if differs.any():
             names = [str(n) for n in differs.index[differs]]
-            raise MismatchError("the runs disagree about the same units", got=offenders(names))
+            advice = "Fit all of them with the same --weights, or none" if names == ["target_weight"] else None
+            raise MismatchError("the runs disagree about the same units", got=offenders(names), do=advice)
         return Predictions(table)
 
     def blocks(self) -> Iterator[Block]:

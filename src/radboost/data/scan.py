@@ -26,6 +26,8 @@ class Scan:
     ----------
     headers
         Header by path, in the order asked for; None for PNG, JPEG, TIFF and PGM.
+    marks
+        What tells each image's content from another's, by path.
     bad
         Triples (path, kind, reason) of files to set aside.
     skipped
@@ -33,6 +35,7 @@ class Scan:
     """
 
     headers: dict[str, Header | None] = field(default_factory=dict)
+    marks: dict[str, str] = field(default_factory=dict)
     bad: list[tuple[str, str, str]] = field(default_factory=list)
     skipped: dict[str, str] = field(default_factory=dict)
 
@@ -53,6 +56,7 @@ def scan(root: Path, paths: Sequence[str], workers: int | None, limits: Limits, 
             elif isinstance(outcome, Done):
                 if outcome.value.kind == "image":
                     found.headers[outcome.job] = outcome.value.header
+                    found.marks[outcome.job] = outcome.value.mark
                 else:
                     found.skipped[outcome.job] = outcome.value.kind
             progress.advance()

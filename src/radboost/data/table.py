@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -33,12 +34,20 @@ def read_table(path: Path) -> pd.DataFrame:
             table = pd.read_parquet(path).astype("string").fillna("").astype(object)
         else:
             separator = "\t" if path.suffix == ".tsv" else ","
-            table = pd.read_csv(path, sep=separator, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    except (OSError, ValueError) as error:
+            with warnings.catch_warnings():
+                # Rows with a cell too many: a warning to pandas, but to us a table whose columns cannot be trusted.
+                warnings.simplefilter("error", pd.errors.ParserWarning)
+                table = pd.read_csv(
+                    path, sep=separator, dtype=str, keep_default_na=False, encoding="utf-8-sig", index_col=False
+                )
+    except (OSError, ValueError, pd.errors.ParserWarning) as error:
         raise TableError("cannot be read as a table", where=path, got=str(error).strip()) from error
     if table.empty:
         raise TableError("holds no rows", where=path)
     table.columns = table.columns.astype(str).str.strip()
+    twice = table.columns[table.columns.duplicated()].tolist()
+    if twice:
+        raise TableError("has columns of the same name", where=path, got=offenders(twice))
     stripped = {name: table[name].astype(str).str.strip() for name in table.columns}
     return pd.DataFrame(stripped, dtype=object)
 

@@ -5,6 +5,7 @@ Stages never ask which data set they work on; they read these fields, as `cohort
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from string import Formatter
@@ -12,10 +13,13 @@ from typing import Any
 
 from radboost.errors import TaskError, offenders
 
-__all__ = ["METRICS", "OPPOSITE", "Images", "Metadata", "Slots", "Submission", "Target", "Task"]
+__all__ = ["CROPS", "METRICS", "OPPOSITE", "Images", "Metadata", "Slots", "Submission", "Target", "Task"]
 
 METRICS = ("log_loss", "auc", "pf1")
 """What a task may name as its own metric; loss and AUC are always reported beside it."""
+
+CROPS = ("breast", "body", "frame")
+"""What a task may cut from a frame."""
 
 OPPOSITE = "/opposite"
 """Ending of a slot that holds the same view of the other side: ``CC/opposite``."""
@@ -45,7 +49,9 @@ class Target:
     def __post_init__(self) -> None:
         if len(self.classes) < 2 or len(set(self.classes)) != len(self.classes):
             raise TaskError(f"target {self.name!r} needs two or more distinct classes", got=list(self.classes))
-        if self.weights and (len(self.weights) != len(self.classes) or min(self.weights) < 0):
+        if self.weights and not (
+            len(self.weights) == len(self.classes) and all(0 <= w < math.inf for w in self.weights)
+        ):
             raise TaskError(
                 f"target {self.name!r} needs one weight of at least 0 for each class",
                 got=list(self.weights),
@@ -85,9 +91,21 @@ class Images:
     size: int = 512
     windows: tuple[tuple[float, float], ...] = ()
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.size, int) or not 32 <= self.size <= 16384:
+            raise TaskError("[images] size must be a whole number of pixels from 32", got=self.size)
+        if self.crop not in CROPS:
+            raise TaskError("[images] crop is unknown", got=self.crop, do=f"Known: {', '.join(CROPS)}")
+        if not all(len(window) == 2 and window[1] >= 1 for window in self.windows):
+            raise TaskError("[images] windows must be pairs of centre and width", got=list(self.windows))
+        self.columns()
+
     def columns(self) -> set[str]:
-        """Table columns that the path templates name."""
-        named = {name for path in self.paths for _, name, _, _ in Formatter().parse(path) if name}
+        """Table columns that the path templates name; raises TaskError where one cannot be read."""
+        try:
+            named = {name for path in self.paths for _, name, _, _ in Formatter().parse(path) if name}
+        except ValueError as error:
+            raise TaskError("[images] paths cannot be read", got=list(self.paths), do=str(error)) from error
         return named - {"split"}
 
 
@@ -112,6 +130,15 @@ class Slots:
     values: tuple[str, ...] = ("image",)
     aliases: tuple[tuple[str, str], ...] = ()
     side: str | None = None
+
+    def __post_init__(self) -> None:
+        if not self.values or len(set(self.values)) != len(self.values):
+            raise TaskError("[slots] values must be distinct, and at least one", got=list(self.values))
+        lost = sorted({slot for _, slot in self.aliases} - set(self.values))
+        if lost:
+            raise TaskError("[slots] aliases name slots that are no values", got=offenders(lost))
+        if any(value.endswith(OPPOSITE) for value in self.values):
+            raise TaskError(f"a slot's name must not end in {OPPOSITE}", got=list(self.values))
 
 
 @dataclass(frozen=True)
@@ -186,7 +213,11 @@ class Task:
     submission: Submission = field(default_factory=Submission)
 
     def __post_init__(self) -> None:
+        if not self.targets or not self.unit:
+            raise TaskError("needs at least one target and one unit column", where=self.name)
         names = [t.name for t in self.targets]
+        if self.submission.id_column in names:
+            raise TaskError("a target has the name of the id column", where=self.name, got=self.submission.id_column)
         if len(set(names)) != len(names):
             raise TaskError("two targets share a name", where=self.name, got=offenders(names))
         if self.metric not in METRICS:

@@ -87,6 +87,7 @@ class Shard:
     dtype: str
     _kept: list[int] = field(default_factory=list)
     _failed: list[int] = field(default_factory=list)
+    _reduce: list[int] = field(default_factory=list)
     _parts: list[dict[str, npt.NDArray[np.floating]]] = field(default_factory=list)
 
     def add(self, batch: Batch) -> None:
@@ -98,6 +99,7 @@ class Shard:
             float16 cannot hold its values.
         """
         self._kept += batch.kept
+        self._reduce += batch.reduce
         self._failed += [position for position, _ in batch.failed]
         if batch.kept:
             self._parts.append({name: self._narrowed(name, values) for name, values in batch.embeddings.items()})
@@ -129,6 +131,6 @@ class Shard:
             else np.empty((0, width), self.dtype)
             for name, width in widths.items()
         }
-        rows = Rows(ids[self._kept], embeddings, ids[self._failed])
-        self._kept, self._failed, self._parts = [], [], []
+        rows = Rows(ids[self._kept], embeddings, ids[self._failed], np.array(self._reduce, np.uint8))
+        self._kept, self._failed, self._reduce, self._parts = [], [], [], []
         return rows

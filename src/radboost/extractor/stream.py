@@ -61,6 +61,8 @@ class Batch:
         Pool name to (len(kept), width) float32.
     failed
         Position and reason of the others.
+    reduce
+        Wavelet levels dropped while decoding, of each position kept.
     """
 
     start: int
@@ -68,6 +70,7 @@ class Batch:
     kept: list[int]
     embeddings: dict[str, npt.NDArray[np.float32]]
     failed: list[tuple[int, Failed[CropJob]]]
+    reduce: list[int] = field(default_factory=list)
 
 
 @dataclass
@@ -201,6 +204,7 @@ def _fill(buffer: torch.Tensor, items: Iterator[Item], start: int, stop: int, me
         if isinstance(item, Done) and item.pixels is not None:
             slots[position - start] = item.pixels
             batch.kept.append(position)
+            batch.reduce.append(item.value.reduce)
             meter.decode += item.seconds
         else:
             slots[position - start] = 0

@@ -14,7 +14,7 @@ from radboost.data.predictions import Predictions, member_name
 from radboost.data.task import Task
 from radboost.ensemble.blend import BlendResult, fit_blend
 from radboost.ensemble.policy import Policy
-from radboost.errors import FormatError, MismatchError
+from radboost.errors import MismatchError
 from radboost.metrics import Bootstrap
 
 __all__ = ["FORMAT", "Blend", "make_blend"]
@@ -102,19 +102,21 @@ def make_blend(runs: Sequence[Path], policy: str, out: Path, *, overwrite: bool 
     result = fit_blend(joined, Policy(policy), Bootstrap())
     carrying = {name for target in result.targets for name, weight in target.weights.items() if weight > 0}
     with new_folder(out, "blend", overwrite=overwrite) as folder:
-        parts = []
+        parts, carrying_runs = [], []
         for number, (run, prefix) in enumerate(zip(loaded, prefixes, strict=True), start=1):
             used = [m for m in run.members if prefix + member_name(*m) in carrying]
             if used:
                 run.copy_members(folder / f"run-{number}", used)
+                carrying_runs.append(run)
                 parts.append({"prefix": prefix, "folder": f"run-{number}", "members": [list(m) for m in used]})
         result.predictions.write(folder / "predictions.parquet")
         content = {
             **result.to_dict(),
             "task": loaded[0].task.as_dict(),
             "fold_hash": loaded[0].fold_hash,
+            "key_id": loaded[0].content["inputs"]["key_id"],
             "runs": parts,
-            "stores": _stores(loaded),
+            "stores": _stores(carrying_runs),
             "environment": environment(),
         }
         write_header(folder, "blend", FORMAT, content)
@@ -133,6 +135,4 @@ def _stores(runs: Sequence[Run]) -> list[dict[str, Any]]:
     for run in runs:
         for store in run.stores:
             found.setdefault(store["fingerprint_hash"], store)
-    if not found and any(run.stores for run in runs):
-        raise FormatError("a run does not say how its embeddings were made")
     return list(found.values())

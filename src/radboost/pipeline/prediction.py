@@ -16,7 +16,7 @@ import pandas as pd
 from radboost.booster.design import Design, build_design
 from radboost.data.cohort import Cohort
 from radboost.data.folder import file_sha256, write_text
-from radboost.data.identity import read_key
+from radboost.data.identity import keyed_hash, read_key
 from radboost.data.index import IndexConfig, index
 from radboost.data.predictions import Predictions, member_name
 from radboost.data.progress import Progress, Silent
@@ -206,17 +206,15 @@ def _recipe(made: Mapping[str, Any], config: PredictConfig) -> ExtractConfig:
 
 
 def _exams(blend: Blend, data_dir: Path, work: Path, config: PredictConfig, progress: Progress) -> Cohort:
-    """Index the exams, or take up the cohort that an earlier call left in the work folder."""
-    if (work / "cohort" / "cohort.json").is_file():
-        cohort = Cohort.load(work / "cohort")
-        key = None if config.key is None else read_key(config.key)
-        if cohort.root != data_dir.resolve() or cohort.task != blend.task or key not in (None, cohort.key):
-            do = "Choose another --work; this one belongs to other exams, another task or another key"
-            raise MismatchError("was made for something else", where=work / "cohort", got=cohort.root, do=do)
-        return cohort
+    """Index the exams; under the key of a cohort that an earlier call left, so that its embeddings are found again."""
     key = None if config.key is None else read_key(config.key)
-    made = IndexConfig(key=key, prefer_test=True, workers=config.workers)
-    return index(data_dir, blend.task, made, progress).cohort.save(work / "cohort")
+    if key is not None and keyed_hash(key, "key") != blend.header["key_id"]:
+        do = "Give the `key` file of the cohort that the blend was made from"
+        raise MismatchError("is not the training cohort's key", where=config.key, do=do)
+    if key is None and (work / "cohort" / "key").is_file():
+        key = read_key(work / "cohort" / "key")
+    made = IndexConfig(key=key, new_exams=True, workers=config.workers)
+    return index(data_dir, blend.task, made, progress).cohort.save(work / "cohort", overwrite=True)
 
 
 def _quarantined(cohort: Cohort) -> set[str]:
@@ -230,6 +228,9 @@ def _quarantined(cohort: Cohort) -> set[str]:
 def _predict(
     blend: Blend, cohort: Cohort, stores: Sequence[EmbeddingStore], config: PredictConfig, split: str | None = None
 ) -> Prediction:
+    if cohort.need_task().targets != blend.task.targets:
+        do = "Index the data with the task that the blend was made for"
+        raise MismatchError("the cohort has other targets than the blend", where=cohort.folder, do=do)
     design = build_design(cohort, stores)
     if split is not None:
         known = sorted(set(design.split.tolist()))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from radboost.data.cohort import Cohort
+from radboost.data.task import OPPOSITE
 from radboost.report.tables import Table, interval, number
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def cohort_table(cohort: Cohort, skipped: Mapping[str, int]) -> Table:
 
 
 def _own_slots(cohort: Cohort) -> list[str]:
-    return [slot for slot in cohort.links["slot"] if "/" not in slot]
+    return [slot for slot in cohort.links["slot"] if not slot.endswith(OPPOSITE)]
 
 
 def extract_table(result: ExtractResult, out: Path) -> Table:
@@ -139,16 +140,16 @@ def _blend_scores(result: BlendResult, target: TargetBlend) -> Table:
 
 def prediction_table(found: Prediction) -> Table:
     """How many units were predicted and, where there are labels, how well."""
+    names = {"loss": "log loss", "auc": "AUC", "pf1": "pF1"}
+    undefined = (float("nan"),) * 3
     rows = [
         (
             f"{score.target}, {score.name}",
             f"{score.positives}/{score.units}",
-            *(f"{number(v[0], 3)} {interval(v[1], v[2])}" for v in score.values.values()),
+            *(_measured(score.values.get(metric, undefined)) for metric in names),
         )
         for score in found.scores
     ]
-    names = {"loss": "log loss", "auc": "AUC", "pf1": "pF1"}
-    metrics = tuple(names[m] for m in found.scores[0].values) if found.scores else ()
     notes = found.notes + ((f"{found.quarantined} images in quarantine",) if found.quarantined else ())
     title = f"predicted {len(found.submission)} units"
-    return Table(title, ("", "positive", *metrics) if rows else ("",), tuple(rows), notes)
+    return Table(title, ("", "last class", *names.values()) if rows else ("",), tuple(rows), notes)

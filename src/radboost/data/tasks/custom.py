@@ -57,7 +57,7 @@ def read_task(path: Path) -> Task:
         "name": content.get("name", path.stem),
         "unit": [content["unit"]] if isinstance(content["unit"], str) else content["unit"],
         "targets": [_target(path, name, value) for name, value in _table(path, "targets", content["targets"]).items()],
-        "slots": _slots(content.get("slots", {})),
+        "slots": _slots(path, content.get("slots", {})),
         "images": _images(path, content["images"]),
     }
     _texts(path, parts)
@@ -81,14 +81,18 @@ def _target(path: Path, name: str, value: Any) -> dict[str, Any]:
     content = _table(path, f"targets.{name}", value)
     _known(path, f"[targets.{name}] ", content, _TARGET)
     # Class names are compared as text with the table's cells, so 0 and "0" mean the same.
-    classes = [str(c) for c in content.get("classes", ["0", "1"])]
+    listed = content.get("classes", ["0", "1"])
+    if not isinstance(listed, list):
+        raise TaskError(f"[targets.{name}] classes must be a list", where=path, got=listed)
+    classes = [str(c) for c in listed]
     return {"column": name, **content, "name": name, "classes": classes}
 
 
-def _slots(content: dict[str, Any]) -> dict[str, Any]:
+def _slots(path: Path, content: dict[str, Any]) -> dict[str, Any]:
     aliases = content.get("aliases", {})
-    pairs = list(aliases.items()) if isinstance(aliases, dict) else aliases
-    return {**content, "aliases": [list(pair) for pair in pairs]}
+    if not isinstance(aliases, dict):
+        raise TaskError("[slots] aliases must be a table of value = slot", where=path, got=aliases)
+    return {**content, "aliases": [list(pair) for pair in aliases.items()]}
 
 
 def _images(path: Path, content: dict[str, Any]) -> dict[str, Any]:
