@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from radboost.booster.run import Run
-from radboost.data.folder import environment, new_folder, read_header, refuse_existing, write_header
+from radboost.data.folder import environment, new_folder, read_header, refuse_existing, write_header, write_json
 from radboost.data.predictions import Predictions, member_name
 from radboost.data.task import Task
 from radboost.ensemble.blend import BlendResult, fit_blend
@@ -110,6 +110,8 @@ def make_blend(runs: Sequence[Path], policy: str, out: Path, *, overwrite: bool 
                 carrying_runs.append(run)
                 parts.append({"prefix": prefix, "folder": f"run-{number}", "members": [list(m) for m in used]})
         result.predictions.write(folder / "predictions.parquet")
+        scores = {t["target"]: t["scores"] for t in (target.to_dict() for target in result.targets)}
+        write_json(folder / "metrics.json", {"scores": scores})
         content = {
             **result.to_dict(),
             "task": loaded[0].task.as_dict(),
