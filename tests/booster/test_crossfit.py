@@ -288,3 +288,13 @@ def test_held_out_units_are_not_in_the_table(make) -> None:
     run = fit_boost(replace(cohort, folds=folds), [store], replace(QUICK, learners=("logistic",)))
     units = replace(cohort, folds=folds).units
     assert set(run.predictions.table["unit"]) == set(units["unit_id"][units["split"] == "train"])
+
+
+def test_models_do_not_depend_on_the_key(make) -> None:
+    """The key is random: two people who index the same data must get the same scores."""
+    cohort, store = make(patients=30, signal=1.5, folds=2)
+    other = replace(cohort, key=bytes(reversed(range(32))))
+    quick = replace(QUICK, learners=("xgboost",), blocks=("image",))
+    first, second = (fit_boost(c, [store], quick).predictions.table for c in (cohort, other))
+    assert set(first["unit"]).isdisjoint(second["unit"])
+    np.testing.assert_allclose(np.sort(first["p"]), np.sort(second["p"]), atol=1e-6)

@@ -259,7 +259,9 @@ def _rows(
 ) -> Rows:
     target, weight = of
     label = design.label[rows, target]
-    return Rows(x[rows], label, weight[rows], design.group[rows], len(design.task.targets[target].classes), spans)
+    # Numbers in the order of the units: hashed names come from a random key, on which inner folds must not depend.
+    group = pd.factorize(design.group[rows])[0]
+    return Rows(x[rows], label, weight[rows], group, len(design.task.targets[target].classes), spans)
 
 
 def _table(work: _Work, key: Key, target: int, p: FloatArray) -> pd.DataFrame:

@@ -44,12 +44,14 @@ def extract(
         from radboost.data.cohort import Cohort
         from radboost.data.crop import PixelPolicy
         from radboost.data.task import Images
+
+        # Before torch is imported, so that a wrong path is told at once.
+        found = Cohort.load(cohort)
         from radboost.extractor.backbone import BackboneConfig
         from radboost.extractor.config import ExtractConfig
         from radboost.extractor.extract import extract as run
         from radboost.report.summaries import extract_table
 
-        found = Cohort.load(cohort)
         images = found.task.images if found.task else Images()
         pixels = PixelPolicy.of(crop or images.crop, size or images.size, images.windows, full_decode=full_decode)
         config = ExtractConfig(

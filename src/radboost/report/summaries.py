@@ -70,6 +70,8 @@ def extract_table(result: ExtractResult, out: Path) -> Table:
         notes = ("decode adds up over the workers; wait is how long the network waited for crops",)
     else:
         notes = ("the store holds every crop: no pixel was read and no forward pass was run",)
+    if result.quarantined:
+        notes = (*notes, "the cohort's quarantine folder names each file and its reason")
     return Table(f"store {out}", ("", ""), tuple(rows), notes)
 
 
@@ -90,7 +92,8 @@ def _run_table(run: Run, target: str, scores: list[Score]) -> Table:
         cells = (name, _measured(score.loss), gain, _measured(score.auc), number(score.pf1[0], 3))
         rows.append((*cells, number(score.weighted_loss[0])) if weighted else cells)
     title = f"run {run.folder}: {target}, out of fold over {scores[0].units} units of {scores[0].groups} groups"
-    notes = ("95 % intervals by bootstrap over patients", *run.notes)
+    metric = {"log_loss": "log loss", "auc": "AUC", "pf1": "pF1"}[run.task.metric]
+    notes = (f"the task's own metric is {metric}; 95 % intervals by bootstrap over patients", *run.notes)
     return Table(title, columns, tuple(rows), notes)
 
 
@@ -129,8 +132,7 @@ def _blend_scores(result: BlendResult, target: TargetBlend) -> Table:
     for score in target.scores:
         lead = "" if score.lead is None else f"{score.lead.value:+.4f} {interval(score.lead.low, score.lead.high)}"
         name = score.name + (f" ({score.detail})" if score.detail else "")
-        loss = f"{number(score.loss.value)} {interval(score.loss.low, score.loss.high)}"
-        area = f"{number(score.auc.value, 3)} {interval(score.auc.low, score.auc.high)}"
+        loss, area = (_measured((e.value, e.low, e.high)) for e in (score.loss, score.auc))
         rows.append((name, loss, area, number(score.pf1.value, 3), number(score.f1.value, 3), lead))
     title = f"{target.target}: cross-fitted over {target.units} units of {target.groups} groups, {result.policy.value}"
     columns = ("", "log loss", "AUC", "pF1", "F1 at threshold", "blend minus this")
