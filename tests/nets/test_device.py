@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from radboost.errors import UserError
-from radboost.nets.device import PRECISIONS, autocast, device_kind, resolve_device, resolve_precision, set_threads
+from radboost.nets.device import PRECISIONS, autocast, device_kind, one_thread, resolve_device, resolve_precision
 
 
 @pytest.fixture
@@ -59,10 +59,13 @@ def test_products_are_taken_in_the_precision(precision):
         assert torch.nn.Linear(2, 2)(torch.ones(1, 2)).dtype == PRECISIONS[precision]
 
 
-def test_threads_are_at_least_one():
+def test_one_thread_is_given_back_even_after_an_error():
     before = torch.get_num_threads()
+    torch.set_num_threads(2)
     try:
-        set_threads(0)
-        assert torch.get_num_threads() == 1
+        with pytest.raises(RuntimeError), one_thread():
+            assert torch.get_num_threads() == 1
+            raise RuntimeError
+        assert torch.get_num_threads() == 2
     finally:
-        set_threads(before)
+        torch.set_num_threads(before)

@@ -19,6 +19,7 @@ from torch import Tensor
 from radboost.booster.learner import best_round, log_rates, lowest_round, row_loss, to_classes
 from radboost.booster.rows import FloatArray, Inner, Matrix, Rows
 from radboost.data.folder import write_json
+from radboost.nets.device import one_thread
 
 __all__ = ["Networks", "fit", "load"]
 
@@ -51,8 +52,7 @@ class Networks:
 
     def predict_proba(self, x: Matrix) -> FloatArray:
         """Probabilities, (n, classes)."""
-        torch.set_num_threads(1)
-        with torch.inference_mode():
+        with one_thread(), torch.inference_mode():
             layers = _Layers(**{n: torch.from_numpy(a) for n, a in self.arrays.items()})
             margin = layers.margin(torch.from_numpy(x.astype(np.float64))).mean(dim=0)
         return to_classes(margin.numpy())
@@ -72,8 +72,12 @@ def load(folder: Path, content: Mapping[str, Any]) -> Networks:
 
 def fit(rows: Rows, inner: Inner, seed: int) -> Networks:
     """Choose the number of epochs on the inner folds, then train `SEEDS` networks on all rows for as many."""
-    # Set here since each thread that fits has a setting of its own.
-    torch.set_num_threads(1)
+    # Here, since each thread that fits has a setting of its own.
+    with one_thread():
+        return _fit(rows, inner, seed)
+
+
+def _fit(rows: Rows, inner: Inner, seed: int) -> Networks:
     epochs, predicted = _choose(rows, inner, seed)
     start = np.stack([log_rates(rows.rates)] * SEEDS)
     layers = _Layers.drawn(rows.x.shape[1], start, seed)

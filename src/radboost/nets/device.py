@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 
 from radboost.errors import UserError
 
-__all__ = ["PRECISIONS", "autocast", "device_kind", "resolve_device", "resolve_precision", "set_threads"]
+__all__ = ["PRECISIONS", "autocast", "device_kind", "one_thread", "resolve_device", "resolve_precision"]
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 """Name on the command line to the dtype of matrix products."""
@@ -73,6 +74,12 @@ def autocast(device: torch.device, precision: str) -> AbstractContextManager[obj
     return torch.autocast(device.type, dtype=PRECISIONS[precision])
 
 
-def set_threads(count: int) -> None:
-    """Set how many threads one forward pass on the CPU may use, at least 1."""
-    torch.set_num_threads(max(1, count))
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Compute with one thread while the block runs, so that sums come out the same on every machine."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
