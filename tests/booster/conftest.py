@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from radboost.data.cohort import Cohort
+from radboost.data.cohort import NO_BOX, Cohort
 from radboost.data.folds import assign_folds
 from radboost.data.identity import keyed_hashes
 from radboost.data.task import OPPOSITE, Metadata, Slots, Target, Task
@@ -93,7 +93,12 @@ def build(recipe: Recipe) -> tuple[Cohort, MemoryStore]:
     table = pd.DataFrame(crops, columns=["unit", "group", "laterality", "view", "order", "age", "site"])
     table["crop_id"] = keyed_hashes(KEY, "crop", table["unit"] + table["view"])
     manifest = table.drop(columns=["unit", "age", "site"]).assign(
-        path=table["unit"] + table["view"] + ".dcm", frame=-1, study="1.2.3", series="1.2.3.4", instance="1.2.3.4.5"
+        path=table["unit"] + table["view"] + ".dcm",
+        frame=-1,
+        study="1.2.3",
+        series="1.2.3.4",
+        instance="1.2.3.4.5",
+        **NO_BOX,
     )
     manifest["metadata.age"], manifest["metadata.site"] = table["age"].map("{:.1f}".format), table["site"]
     own = table.assign(slot=table["view"])[["unit", "crop_id", "slot", "order"]]

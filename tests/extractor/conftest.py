@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from radboost.data.cohort import Cohort
+from radboost.data.cohort import NO_BOX, Cohort
 from radboost.data.crop import PixelPolicy
 from radboost.data.dicom.write import DicomImage, write_dicom
 from radboost.data.identity import keyed_hash
@@ -62,6 +62,7 @@ def build_cohort(root: Path, out: Path, paths: list[str]) -> Cohort:
             "order": 0,
             "laterality": "",
             "view": "",
+            **NO_BOX,
         }
     )
     links = pd.DataFrame({"unit": paths, "crop_id": manifest["crop_id"], "slot": "image", "order": 0})

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from radboost.commands.console import following, next_command, show
-from radboost.commands.options import BatchSize, Checkpoint, Debug, Device, Out, Overwrite, Workers
+from radboost.commands.options import BatchSize, Checkpoint, Crop, Debug, Device, Out, Overwrite, Strict, Workers
 
 __all__ = ["extract"]
 
@@ -25,7 +25,7 @@ def extract(
         list[str] | None, typer.Option("--pool", help="avg, max, avgmax or cls; repeat for several. [default: avg]")
     ] = None,
     stage: Annotated[int | None, typer.Option("--stage", help="Features after this stage, not the last.")] = None,
-    crop: Annotated[str | None, typer.Option("--crop", help="breast, body or frame. [default: the task's]")] = None,
+    crop: Crop = None,
     size: Annotated[
         int | None, typer.Option("--size", min=32, help="Side of a crop, pixels. [default: the task's]")
     ] = None,
@@ -36,6 +36,7 @@ def extract(
     batch_size: BatchSize = None,
     workers: Workers = None,
     shard_rows: Annotated[int | None, typer.Option("--shard-rows", min=1, help="Crops a shard.")] = None,
+    strict: Strict = False,
     overwrite: Overwrite = False,
     debug: Debug = False,
 ) -> None:
@@ -63,6 +64,7 @@ def extract(
             batch_size=batch_size,
             workers=workers,
             shard_rows=shard_rows,
+            strict=strict,
         )
         result = run(found, out, config, progress, overwrite=overwrite)
     show(extract_table(result, out))

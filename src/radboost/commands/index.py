@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from radboost.commands.console import following, next_command, show
-from radboost.commands.options import Debug, Out, Overwrite, Seed, Workers
+from radboost.commands.options import Debug, Out, Overwrite, Seed, Strict, Workers
 
 __all__ = ["index"]
 
@@ -22,7 +22,9 @@ def index(
     folds: Annotated[str, typer.Option("--folds", help="K, column:NAME or holdout:F.")] = "5",
     seed: Seed = 0,
     key: Annotated[Path | None, typer.Option("--key", help="Key file of a cohort whose stores shall join.")] = None,
+    frames: Annotated[str, typer.Option("--frames", help="Of multi-frame files: middle, first or all.")] = "middle",
     workers: Workers = None,
+    strict: Strict = False,
     overwrite: Overwrite = False,
     debug: Debug = False,
 ) -> None:
@@ -40,7 +42,12 @@ def index(
         # A cohort that is made anew keeps its key: another one would orphan every store that was made from it.
         known = key or (out / "key" if (out / "key").is_file() else None)
         config = IndexConfig(
-            folds=FoldSpec.parse(folds), seed=seed, key=None if known is None else read_key(known), workers=workers
+            folds=FoldSpec.parse(folds),
+            seed=seed,
+            key=None if known is None else read_key(known),
+            frames=frames,
+            workers=workers,
+            strict=strict,
         )
         found = make(data_dir, None if task is None else get_task(task), config, progress)
         cohort = found.cohort.save(out, overwrite=overwrite)

@@ -7,10 +7,14 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["BatchSize", "Checkpoint", "Debug", "Device", "Out", "Overwrite", "Seed", "Workers"]
+__all__ = ["BatchSize", "Checkpoint", "Crop", "Debug", "Device", "Out", "Overwrite", "Seed", "Strict", "Workers"]
 
 Out = Annotated[Path, typer.Option("--out", help="Where the result is written.", show_default=False)]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an existing result.")]
+Strict = Annotated[bool, typer.Option("--strict", help="Let the first bad file end the run.")]
+Crop = Annotated[
+    str | None, typer.Option("--crop", help="breast, body, frame or box (of the table). [default: the task's]")
+]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of all that is random.")]
 Workers = Annotated[int | None, typer.Option("--workers", min=1, help="Processes or threads; all cores if not given.")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -13,13 +14,17 @@ from radboost.data.identity import keyed_hash, keyed_hashes, read_key
 from radboost.data.task import OPPOSITE, Task
 from radboost.errors import FormatError, MismatchError, offenders
 
-__all__ = ["FORMAT", "LINKS", "METADATA", "QUARANTINE", "TARGETS", "TRAIN", "Cohort", "fold_hash"]
+__all__ = ["BOX", "FORMAT", "LINKS", "METADATA", "NO_BOX", "QUARANTINE", "TARGETS", "TRAIN", "Cohort", "fold_hash"]
 
-FORMAT = 1
+FORMAT = 2
 TRAIN = "train"
 """Name of the split that cross-validation runs over; every other split is held out."""
 
-MANIFEST = ["crop_id", "path", "frame", "group", "study", "series", "instance", "order", "laterality", "view"]
+BOX = ["box_left", "box_top", "box_right", "box_bottom", "box_unit"]
+"""Where a crop lies in its frame, from the table; NaN and no unit where the table gives no box."""
+NO_BOX: dict[str, float | str] = dict.fromkeys(BOX[:4], math.nan) | {"box_unit": ""}
+"""The box columns of a crop without one."""
+MANIFEST = ["crop_id", "path", "frame", "group", "study", "series", "instance", "order", "laterality", "view", *BOX]
 LINKS = ["unit", "crop_id", "slot", "order"]
 TARGETS = ["unit", "group", "target", "label", "task_weight"]
 FOLDS = ["group", "fold", "split"]
@@ -46,7 +51,8 @@ class Cohort:
         The task, or None for a folder of images without one.
     manifest
         One row a crop: `crop_id` (keyed hash), `path` (posix, relative), `frame` (-1: the middle one), `group`,
-        `study`, `series`, `instance`, `order`, `laterality`, `view`, and the task's columns as ``metadata.<name>``.
+        `study`, `series`, `instance`, `order`, `laterality`, `view`, the box of `BOX`, and the task's columns as
+        ``metadata.<name>``.
     links
         Which crops a unit sees: `unit`, `crop_id`, `slot`, `order`. Many to many.
     targets

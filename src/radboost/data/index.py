@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -13,18 +12,17 @@ import pandas as pd
 from radboost.data import table as tables
 from radboost.data.cohort import LINKS, METADATA, TARGETS, TRAIN, Cohort
 from radboost.data.dicom import Header
-from radboost.data.identity import keyed_hash, new_key
+from radboost.data.identity import new_key
 from radboost.data.locate import find_table, image_paths, walk
+from radboost.data.manifest import build_links, build_manifest, chosen_frames
 from radboost.data.pool import Limits
 from radboost.data.progress import Progress, Silent
-from radboost.data.scan import Scan, scan
+from radboost.data.scan import scan
 from radboost.data.splits import Balance, FoldSpec, by_group, make_folds
-from radboost.data.task import OPPOSITE, Task
-from radboost.errors import TableError, UserError, offenders
+from radboost.data.task import Task
+from radboost.errors import TableError, UserError
 
 __all__ = ["IndexConfig", "Indexed", "index"]
-
-MIDDLE_FRAME = -1
 
 
 @dataclass(frozen=True)
@@ -39,20 +37,26 @@ class IndexConfig:
         Seed of the fold assignment.
     key
         Key of another cohort whose stores shall join with this one's; a fresh one if None.
+    frames
+        Which frames of a multi-frame file become crops: ``middle``, ``first`` or ``all``.
     new_exams
         The data are to be predicted: the task's table for new exams comes first, and nothing is split.
     workers
         Processes that read headers.
     limits
         What reading one file may cost.
+    strict
+        The first file that cannot be read ends the run.
     """
 
     folds: FoldSpec = field(default_factory=FoldSpec)
     seed: int = 0
     key: bytes | None = field(default=None, repr=False)
+    frames: str = "middle"
     new_exams: bool = False
     workers: int | None = None
     limits: Limits = field(default_factory=Limits)
+    strict: bool = False
 
 
 @dataclass(frozen=True)
@@ -126,13 +130,13 @@ def _table(root: Path, task: Task, config: IndexConfig, progress: Progress) -> I
         }
     )
     features = tables.metadata(rows, task, where).add_prefix(METADATA)
-    _one_value(crops["path"], features, where)
-    crops = crops.join(features)
+    crops = crops.join(features).join(tables.boxes(rows, task, where))
     found = scan(root, sorted(set(crops["path"])), config.workers, config.limits, progress)
     # The table calls it an image, so a file that is none is a fault, not a stray.
     found.bad += [(path, "no image", kind) for path, kind in found.skipped.items()]
-    manifest = _manifest(crops, found, key)
-    links = _links(crops, manifest, task)
+    crops = chosen_frames(crops, found, config.frames)
+    manifest, crops["crop_id"] = build_manifest(crops, found, key, where)
+    links = build_links(crops, manifest, task)
     groups = rows[task.group].rename("group")
     column = None
     if config.folds.column:
@@ -144,14 +148,6 @@ def _table(root: Path, task: Task, config: IndexConfig, progress: Progress) -> I
     else:
         folds = _one_split(groups.unique())
     return Indexed(Cohort(root, task, manifest, links, targets, folds, key, found.quarantine), Counter())
-
-
-def _one_value(paths: pd.Series, features: pd.DataFrame, where: Path) -> None:
-    """Metadata are kept with the image, so rows that share one must agree."""
-    counts = features.groupby(paths).nunique(dropna=False).gt(1)
-    for name in counts.columns[counts.any()]:
-        what = f"rows of one image disagree about {name.removeprefix(METADATA)}"
-        raise TableError(what, where=where, got=offenders(counts.index[counts[name]].tolist()))
 
 
 def _folder(root: Path, config: IndexConfig, progress: Progress) -> Indexed:
@@ -171,8 +167,9 @@ def _folder(root: Path, config: IndexConfig, progress: Progress) -> Indexed:
     # A file copied under two names carries one UID; the path tells the two apart.
     unique = (instances != "") & ~instances.duplicated(keep=False)
     crops["unit"] = instances.where(unique, crops["path"])
-    manifest = _manifest(crops, found, key)
-    links = manifest[["crop_id"]].assign(unit=crops["unit"].to_numpy(), slot="image", order=0.0)[LINKS]
+    crops = chosen_frames(crops, found, config.frames)
+    manifest, crops["crop_id"] = build_manifest(crops, found, key)
+    links = manifest[["crop_id", "order"]].assign(unit=crops["unit"].to_numpy(), slot="image")[LINKS]
     targets = pd.DataFrame(columns=TARGETS).astype({"label": int, "task_weight": float})
     folds = _one_split(crops["group"].unique())
     cohort = Cohort(root, None, manifest, links, targets, folds, key, found.quarantine)
@@ -185,54 +182,6 @@ def _patient(path: str, header: Header | None) -> str:
 
 def _one_split(groups: np.ndarray) -> pd.DataFrame:
     return pd.DataFrame({"group": np.sort(groups.astype(str)), "fold": -1, "split": TRAIN})
-
-
-def _manifest(crops: pd.DataFrame, found: Scan, key: bytes) -> pd.DataFrame:
-    """One row a crop in the order of the table.
-
-    An image that a table names stays in even if it is in quarantine: its unit keeps its metadata, and `extract` finds
-    no crop for it.
-    """
-    rows = crops.drop_duplicates("path")
-    rows = rows.drop(columns=[c for c in ("unit", "slot") if c in rows.columns])
-    headers: list[Header | None] = [found.headers.get(p) for p in rows["path"]]
-    return rows.assign(
-        crop_id=[keyed_hash(key, "crop", p, found.marks.get(p, ""), MIDDLE_FRAME) for p in rows["path"]],
-        frame=MIDDLE_FRAME,
-        study=[h.study_uid if h else "" for h in headers],
-        series=[h.series_uid if h else "" for h in headers],
-        instance=[h.instance_uid if h else "" for h in headers],
-        order=[float(h.instance_number or 0) if h else 0.0 for h in headers],
-        rows=[h.rows if h else -1 for h in headers],
-        columns=[h.columns if h else -1 for h in headers],
-        # Pictures have an ending where DICOM has a transfer syntax.
-        syntax=[h.transfer_syntax if h else Path(p).suffix for p, h in zip(rows["path"], headers, strict=True)],
-    ).reset_index(drop=True)
-
-
-def _links(crops: pd.DataFrame, manifest: pd.DataFrame, task: Task) -> pd.DataFrame:
-    own = crops[["unit", "group", "path", "slot", "laterality"]].merge(
-        manifest[["path", "crop_id", "order"]], on="path"
-    )
-    links = [own[["unit", "crop_id", "slot", "order"]]]
-    if task.slots.side is not None:
-        pairs = pd.DataFrame(_opposites(crops, task), columns=["unit", "opposite"])
-        other = pairs.merge(own, left_on="opposite", right_on="unit", suffixes=("", "_other"))
-        links.append(other.assign(slot=other["slot"] + OPPOSITE)[LINKS])
-    both = pd.concat(links, ignore_index=True).drop_duplicates(["unit", "crop_id", "slot"])
-    return both.sort_values(["unit", "slot", "order", "crop_id"], ignore_index=True)
-
-
-def _opposites(crops: pd.DataFrame, task: Task) -> Iterator[tuple[str, str]]:
-    """Pairs of units of one group that see opposite sides."""
-    sides = crops.drop_duplicates("unit")[["unit", "group", "laterality"]]
-    for _, members in sides.groupby("group", sort=False):
-        left = members["unit"][members["laterality"] == "L"]
-        right = members["unit"][members["laterality"] == "R"]
-        for a in left:
-            for b in right:
-                yield a, b
-                yield b, a
 
 
 def _balance(targets: pd.DataFrame, crops: pd.DataFrame, task: Task) -> Balance:

@@ -8,10 +8,22 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from radboost.data.cohort import BOX
 from radboost.data.task import Target, Task
 from radboost.errors import TableError, offenders
 
-__all__ = ["ABSENT", "check_columns", "labels", "metadata", "read_table", "sides", "slots", "unit_targets", "units"]
+__all__ = [
+    "ABSENT",
+    "boxes",
+    "check_columns",
+    "labels",
+    "metadata",
+    "read_table",
+    "sides",
+    "slots",
+    "unit_targets",
+    "units",
+]
 
 ABSENT = frozenset({"", "na", "nan", "none", "null", "n/a"})
 """Cells that mean "not known", whatever their case."""
@@ -157,6 +169,29 @@ def sides(table: pd.DataFrame, task: Task, where: Path) -> pd.Series:
     return side
 
 
+def boxes(table: pd.DataFrame, task: Task, where: Path) -> pd.DataFrame:
+    """Box of each row as the columns `BOX`, NaN and no unit where the cells are empty; no columns for a task without.
+
+    Raises
+    ------
+    TableError
+        An edge is no number, one is missing beside others, or the box has no area.
+    """
+    if not task.images.box:
+        return pd.DataFrame(index=table.index)
+    edges = pd.DataFrame(
+        {name: _numeric(table[column], column, where) for name, column in zip(BOX[:4], task.images.box, strict=True)}
+    )
+    left, top, right, bottom = (edges[name] for name in BOX[:4])
+    none = edges.isna().all(axis=1)
+    bad = ~none & ~((left < right) & (top < bottom))
+    if bad.any():
+        lines = [f"line {i + 2}: {edges.iloc[i].tolist()}" for i in np.flatnonzero(bad)]
+        do = "A box is left, top, right, bottom with left < right and top < bottom, or four empty cells"
+        raise TableError("rows hold no box", where=where, got=offenders(lines), do=do)
+    return edges.assign(box_unit=np.where(none, "", task.images.box_unit))
+
+
 def metadata(table: pd.DataFrame, task: Task, where: Path) -> pd.DataFrame:
     """Feature columns: numeric ones as float64 (NaN unknown), categorical ones as text (empty unknown).
 
@@ -167,12 +202,16 @@ def metadata(table: pd.DataFrame, task: Task, where: Path) -> pd.DataFrame:
     """
     columns: dict[str, pd.Series] = {}
     for name in task.metadata.numeric:
-        cells = table[name].mask(table[name].str.lower().isin(ABSENT))
-        values = pd.to_numeric(cells, errors="coerce")
-        bad = cells.notna() & ~np.isfinite(values)
-        if bad.any():
-            raise TableError(f"numeric column {name} holds text", where=where, got=offenders(table[name][bad].tolist()))
-        columns[name] = values.astype(float)
+        columns[name] = _numeric(table[name], name, where)
     for name in task.metadata.categorical:
         columns[name] = table[name].mask(table[name].str.lower().isin(ABSENT), "").astype(str)
     return pd.DataFrame(columns, index=table.index)
+
+
+def _numeric(cells: pd.Series, name: str, where: Path) -> pd.Series:
+    known = cells.mask(cells.str.lower().isin(ABSENT))
+    values = pd.to_numeric(known, errors="coerce")
+    bad = known.notna() & ~np.isfinite(values)
+    if bad.any():
+        raise TableError(f"numeric column {name} holds text", where=where, got=offenders(cells[bad].tolist()))
+    return values.astype(float)

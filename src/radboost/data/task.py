@@ -13,13 +13,16 @@ from typing import Any
 
 from radboost.errors import TaskError, offenders
 
-__all__ = ["CROPS", "METRICS", "OPPOSITE", "Images", "Metadata", "Slots", "Submission", "Target", "Task"]
+__all__ = ["BOX_UNITS", "CROPS", "METRICS", "OPPOSITE", "Images", "Metadata", "Slots", "Submission", "Target", "Task"]
 
 METRICS = ("log_loss", "auc", "pf1")
 """What a task may name as its own metric; loss and AUC are always reported beside it."""
 
-CROPS = ("breast", "body", "frame")
+CROPS = ("breast", "body", "frame", "box")
 """What a task may cut from a frame."""
+
+BOX_UNITS = ("px", "mm")
+"""In which boxes are given."""
 
 OPPOSITE = "/opposite"
 """Ending of a slot that holds the same view of the other side: ``CC/opposite``."""
@@ -79,17 +82,24 @@ class Images:
         Templates relative to the data folder, tried in order; `{column}` stands for a table column and
         `{split}` for the table's own name without its ending (``train``, ``test``).
     crop
-        Default of `extract --crop`: breast, body or frame.
+        Default of `extract --crop`: breast, body, frame or box.
     size
         Default side of a crop, pixels.
     windows
         Windows (centre, width) in rescaled units as channels; empty for the file's own.
+    box
+        Four columns that hold the left, top, right and bottom edge of a crop in its frame, right and bottom exclusive;
+        empty where the table has none. One image may have several boxes, each a crop.
+    box_unit
+        ``px``, pixels of the frame, or ``mm``, which the file's pixel spacing turns into pixels.
     """
 
     paths: tuple[str, ...] = ()
     crop: str = "frame"
     size: int = 512
     windows: tuple[tuple[float, float], ...] = ()
+    box: tuple[str, ...] = ()
+    box_unit: str = "px"
 
     def __post_init__(self) -> None:
         if not isinstance(self.size, int) or not 32 <= self.size <= 16384:
@@ -98,15 +108,22 @@ class Images:
             raise TaskError("[images] crop is unknown", got=self.crop, do=f"Known: {', '.join(CROPS)}")
         if not all(len(window) == 2 and window[1] >= 1 for window in self.windows):
             raise TaskError("[images] windows must be pairs of centre and width", got=list(self.windows))
+        if len(self.box) not in (0, 4):
+            do = "Name the columns of the left, top, right and bottom edge"
+            raise TaskError("[images] box must name four columns", got=list(self.box), do=do)
+        if self.box_unit not in BOX_UNITS:
+            raise TaskError("[images] box_unit is unknown", got=self.box_unit, do=f"Known: {', '.join(BOX_UNITS)}")
+        if self.crop == "box" and not self.box:
+            raise TaskError("[images] crop is box and no box is given", do="Name its four columns under box")
         self.columns()
 
     def columns(self) -> set[str]:
-        """Table columns that the path templates name; raises TaskError where one cannot be read."""
+        """Table columns that path templates and boxes name; raises TaskError where one cannot be read."""
         try:
             named = {name for path in self.paths for _, name, _, _ in Formatter().parse(path) if name}
         except ValueError as error:
             raise TaskError("[images] paths cannot be read", got=list(self.paths), do=str(error)) from error
-        return named - {"split"}
+        return (named - {"split"}) | set(self.box)
 
 
 @dataclass(frozen=True)

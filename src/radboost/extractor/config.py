@@ -41,6 +41,8 @@ class ExtractConfig:
         Crops a shard; None: about a minute's work at the measured rate. An existing store keeps its own.
     limits
         Of one file's decoding.
+    strict
+        The first crop that fails ends the run.
     expect
         Fingerprint that the embeddings must have, where they are to join others.
     """
@@ -54,6 +56,7 @@ class ExtractConfig:
     workers: int | None = None
     shard_rows: int | None = None
     limits: Limits = field(default_factory=Limits)
+    strict: bool = False
     expect: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:

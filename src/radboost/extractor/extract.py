@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -14,7 +14,8 @@ import numpy.typing as npt
 import torch
 
 from radboost.data.cohort import Cohort
-from radboost.data.crop import CropJob, render
+from radboost.data.crop import render
+from radboost.data.jobs import crop_jobs, refuse_unboxed
 from radboost.data.pool import Pool, available_cores
 from radboost.data.progress import Progress, Silent
 from radboost.data.store import (
@@ -27,7 +28,7 @@ from radboost.data.store import (
     store_header,
     store_lock,
 )
-from radboost.errors import FormatError, RadboostError, UserError
+from radboost.errors import FormatError, PixelError, RadboostError, UserError
 from radboost.extractor.backbone import Backbone, load_backbone
 from radboost.extractor.config import ExtractConfig
 from radboost.extractor.quarantine import Quarantine
@@ -105,6 +106,8 @@ def extract(
         The backbone's weights cannot be had.
     UserError
         The cohort is empty, `out` is something else, or another process is writing it.
+    PixelError
+        A crop failed and `config.strict` is on; finished shards are kept.
     RadboostError
         No crop could be embedded, or the store could not be written.
     """
@@ -112,6 +115,7 @@ def extract(
     begun = time.perf_counter()
     if cohort.manifest.empty:
         raise UserError("the cohort has no crops", where=cohort.folder, do="Index a folder that holds images")
+    refuse_unboxed(cohort, config.pixels)
     device = resolve_device(config.device)
     stored = None if overwrite else _stored(out)
     precision = config.precision
@@ -260,7 +264,7 @@ class _Run:
         ahead = max(2 * workers, min(size + workers, AHEAD_BYTES // slot_bytes))
         self._progress.start("extract", len(left))
         with Pool(workers, config.limits, slot_shape=config.pixels.shape, ahead=ahead) as pool:
-            items = pool.map(partial(render, policy=config.pixels), self._jobs())
+            items = pool.map(partial(render, policy=config.pixels), crop_jobs(self._cohort, config.pixels, self._left))
             for batch in stream.run(items, cuts.stop_after, self._meter):
                 shard.add(batch)
                 self._report(batch)
@@ -271,17 +275,14 @@ class _Run:
                     self._commit(shard.close(self._ids, backbone.widths), header)
                     self._meter.write += time.perf_counter() - begun
 
-    def _jobs(self) -> Iterator[CropJob]:
-        manifest = self._cohort.manifest
-        paths, frames = manifest["path"].to_numpy(), manifest["frame"].to_numpy()
-        for row in self._left:
-            yield CropJob(str(self._cohort.root / paths[row]), int(frames[row]))
-
     def _report(self, batch: Batch) -> None:
         paths = self._cohort.manifest["path"].to_numpy()
         failures = [(str(paths[self._left[position]]), item.kind, item.reason) for position, item in batch.failed]
         # Told before its shard is recorded: a kill in between tells it twice, never not at all.
         self._quarantine.add(failures)
+        if failures and self._config.strict:
+            path, _, reason = failures[0]
+            raise PixelError(reason, where=path, do="Leave --strict out to set such files aside and go on")
         self._progress.advance(batch.stop - batch.start)
 
     def _commit(self, rows: Rows, header: Mapping[str, object]) -> None:

@@ -1,0 +1,41 @@
+"""From rows of a manifest to crops to be made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from radboost.data.cohort import BOX, Cohort
+from radboost.data.crop import CropJob, PixelPolicy
+from radboost.errors import UserError
+
+__all__ = ["crop_jobs", "refuse_unboxed"]
+
+
+def refuse_unboxed(cohort: Cohort, policy: PixelPolicy) -> None:
+    """Raise UserError where boxes are asked for and the cohort's table gave none, before any work is done."""
+    if policy.crop == "box" and not (cohort.manifest["box_unit"] != "").any():
+        do = "Name the four columns under [images] box in the task file and index again, or choose another --crop"
+        raise UserError("the cohort has no boxes", where=cohort.folder, do=do)
+
+
+def crop_jobs(cohort: Cohort, policy: PixelPolicy, rows: Iterable[int]) -> Iterator[CropJob]:
+    """Give the jobs of some rows of a cohort's manifest, in their order, one at a time.
+
+    Parameters
+    ----------
+    cohort
+        Where the files are.
+    policy
+        A row's box matters to ``box`` only.
+    rows
+        Row numbers.
+    """
+    paths, frames = (cohort.manifest[name].to_numpy() for name in ("path", "frame"))
+    edges, units = cohort.manifest[BOX[:4]].to_numpy(float), cohort.manifest["box_unit"].to_numpy()
+    for row in rows:
+        path, frame = str(cohort.root / paths[row]), int(frames[row])
+        if policy.crop != "box" or not units[row]:
+            yield CropJob(path, frame)
+            continue
+        left, top, right, bottom = (float(edge) for edge in edges[row])
+        yield CropJob(path, frame, (left, top, right, bottom), units[row])
