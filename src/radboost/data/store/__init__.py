@@ -6,9 +6,10 @@ name is a leftover of a run that was cut off.
 """
 
 from radboost.data.store.fingerprint import differing, refuse_difference
+from radboost.data.store.header import store_header
 from radboost.data.store.lock import store_lock
 from radboost.data.store.parts import Part
-from radboost.data.store.reader import EmbeddingStore, store_header
+from radboost.data.store.reader import EmbeddingStore
 from radboost.data.store.shard import ID_DTYPE, Rows
 from radboost.data.store.writer import StoreWriter
 

@@ -1,4 +1,4 @@
-"""Read a store: by row, by crop id, or block by block, without loading what is not asked for."""
+"""Read a store: by row, crop, unit, random batch or shard, without loading what is not asked for."""
 
 from __future__ import annotations
 
@@ -6,51 +6,27 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from radboost.data.folder import digest, file_sha256, read_header
+from radboost.data.folder import file_sha256
 from radboost.data.identity import ID_CHARACTERS
+from radboost.data.store.header import DAMAGED, part_is_whole, store_header
 from radboost.data.store.parts import PARTS, Part, read_parts
-from radboost.data.store.shard import ID_DTYPE, Span, shard_spans
+from radboost.data.store.shard import COLUMNS, ID_DTYPE, Span, shard_spans
 from radboost.errors import FormatError, UserError
 
-__all__ = ["FORMAT", "KIND", "EmbeddingStore", "part_is_whole", "store_header"]
+if TYPE_CHECKING:
+    import pandas as pd
 
-KIND = "store"
-FORMAT = 1
-FIELDS = ("config", "dtype", "fingerprint", "fingerprint_hash", "pools", "rows_per_shard")
-
-
-def part_is_whole(folder: Path, part: Part) -> bool:
-    """Whether a shard's file is there with its right length; its content is for `EmbeddingStore.verify`."""
-    path = folder / part.name
-    return path.is_file() and path.stat().st_size == part.bytes
-
-
-def store_header(folder: Path) -> dict[str, Any]:
-    """Read and check `store.json`.
-
-    Raises
-    ------
-    UserError
-        The folder is no store.
-    FormatError
-        Its header is damaged.
-    """
-    header = read_header(folder, KIND, FORMAT)
-    lacking = [f for f in FIELDS if f not in header]
-    if lacking or digest(header["fingerprint"]) != header["fingerprint_hash"]:
-        got = f"no {', '.join(lacking)}" if lacking else "a fingerprint that is not its hash"
-        raise FormatError("has a damaged header", where=folder / f"{KIND}.json", got=got)
-    return header
+__all__ = ["EmbeddingStore"]
 
 
 @dataclass(frozen=True)
 class EmbeddingStore:
-    """Embeddings of crops, one row a crop, in the order of the shards.
+    """Embeddings of crops, one row a crop and view, in the order of the shards.
 
     Shards are memory-mapped read-only when first touched, so a store may be larger than memory, and one object may be
     read from several threads and after a fork.
@@ -69,6 +45,9 @@ class EmbeddingStore:
     header: Mapping[str, Any] = field(repr=False)
     parts: tuple[Part, ...] = field(repr=False)
     _maps: dict[tuple[int, str], npt.NDArray[Any]] = field(default_factory=dict, repr=False, compare=False)
+    _sorted: dict[int, tuple[npt.NDArray[np.bytes_], npt.NDArray[np.int64]]] = field(
+        default_factory=dict, repr=False, compare=False
+    )
 
     @classmethod
     def open(cls, folder: Path | str) -> EmbeddingStore:
@@ -86,8 +65,10 @@ class EmbeddingStore:
         parts = tuple(read_parts(folder))
         for part in parts:
             if not part_is_whole(folder, part):
+                aside = (folder / (part.name + DAMAGED)).exists()
+                what = "was set aside as damaged" if aside else "is missing or cut off"
                 do = f"Run `extract` again: it makes the shards anew that {PARTS} names and the disk lacks"
-                raise FormatError("is missing or cut off", where=folder / part.name, do=do)
+                raise FormatError(what, where=folder / part.name, do=do)
         return cls(folder, header, parts)
 
     @property
@@ -149,36 +130,80 @@ class EmbeddingStore:
             self._maps[key] = spans[name].map(self.folder / self.parts[shard].name)
         return self._maps[key]
 
-    def _column(self, name: str) -> npt.NDArray[Any]:
+    def column(self, name: str) -> npt.NDArray[Any]:
+        """Read a whole column.
+
+        Parameters
+        ----------
+        name
+            ``crop_id`` (32 bytes), ``view`` (0 is the clean one), ``reduce`` (wavelet levels dropped while decoding),
+            each (rows,); or ``failed``, ids of crops that were tried and have no row.
+        """
+        if name not in COLUMNS:
+            raise UserError("has no such column", where=self.folder, got=name, do=f"It has {', '.join(COLUMNS)}")
         columns = [self._mapped(k, name) for k in range(len(self.parts))]
-        return np.concatenate(columns) if columns else np.empty(0, ID_DTYPE)
+        return np.concatenate([np.empty(0, COLUMNS[name]), *columns]).astype(COLUMNS[name], copy=False)
 
     @cached_property
     def _ids(self) -> npt.NDArray[np.bytes_]:
-        return self._column("crop_id").astype(ID_DTYPE)
-
-    @cached_property
-    def _order(self) -> npt.NDArray[np.intp]:
-        return np.argsort(self._ids, kind="stable")
+        return self.column("crop_id")
 
     def crop_ids(self) -> list[str]:
-        """Crop ids of all rows, in row order."""
-        return [str(i) for i in self._ids.astype(f"U{ID_CHARACTERS}")]
+        """Crop ids of all rows, in row order; a crop of several views stands there once a view."""
+        return _texts(self._ids)
 
     def failed_ids(self) -> list[str]:
         """Ids of crops that were tried and could not be embedded."""
-        return [str(i) for i in self._column("failed").astype(f"U{ID_CHARACTERS}")]
+        return _texts(self.column("failed"))
 
-    def rows_of(self, crop_ids: Sequence[str]) -> npt.NDArray[np.int64]:
-        """Find the rows of crops, -1 where a crop is not in the store."""
+    def removed(self, crop_ids: Sequence[str]) -> list[str]:
+        """Name the crops that the store knows, embedded or failed, and that are not among `crop_ids`.
+
+        Given the crops of a cohort, these are the ones whose images were removed from it, or belong to another cohort.
+        """
+        known = np.unique(np.concatenate([self._ids, self.column("failed")]))
+        return _texts(known[~np.isin(known, np.array([c.encode() for c in crop_ids], ID_DTYPE))])
+
+    def rows_of(self, crop_ids: Sequence[str], view: int = 0) -> npt.NDArray[np.int64]:
+        """Find the rows of crops in one view, -1 where the store has none."""
         # An over-long name must not be cut to one that is there.
         fits = np.array([len(c) <= ID_CHARACTERS for c in crop_ids], bool)
         wanted = np.array([c.encode() if ok else b"" for c, ok in zip(crop_ids, fits, strict=True)], ID_DTYPE)
-        if len(self) == 0 or len(wanted) == 0:
+        ids, rows = self._view(view)
+        if len(ids) == 0 or len(wanted) == 0:
             return np.full(len(wanted), -1, np.int64)
-        at = np.searchsorted(self._ids, wanted, sorter=self._order).clip(max=len(self) - 1)
-        rows = self._order[at].astype(np.int64)
-        return np.where(fits & (self._ids[rows] == wanted), rows, -1)
+        at = np.searchsorted(ids, wanted).clip(max=len(ids) - 1)
+        return np.where(fits & (ids[at] == wanted), rows[at], -1)
+
+    def _view(self, view: int) -> tuple[npt.NDArray[np.bytes_], npt.NDArray[np.int64]]:
+        """Sorted crop ids of one view, and their rows."""
+        if view not in self._sorted:
+            rows = np.flatnonzero(self.column("view") == view).astype(np.int64)
+            rows = rows[np.argsort(self._ids[rows], kind="stable")]
+            self._sorted[view] = self._ids[rows], rows
+        return self._sorted[view]
+
+    def unit_rows(self, links: pd.DataFrame, view: int = 0) -> dict[str, npt.NDArray[np.int64]]:
+        """Find the rows that each unit sees.
+
+        Parameters
+        ----------
+        links
+            `Cohort.links`, or those of its rows that matter: `unit`, `crop_id`, `slot`, `order`.
+        view
+            Which view of each crop.
+
+        Returns
+        -------
+        dict
+            Unit to row numbers, by slot and order within it. A unit of which the store has no crop is left out.
+        """
+        links = links.sort_values(["unit", "slot", "order", "crop_id"])
+        rows = self.rows_of(links["crop_id"].tolist(), view)
+        units = links["unit"].to_numpy()[rows >= 0]
+        starts = np.flatnonzero(np.append(True, units[1:] != units[:-1])) if len(units) else np.empty(0, np.int64)
+        cut = np.split(rows[rows >= 0], starts[1:])
+        return {str(unit): part for unit, part in zip(units[starts], cut, strict=False)}
 
     def read(
         self, pool: str, rows: npt.ArrayLike | None = None, dtype: npt.DTypeLike = np.float32
@@ -205,16 +230,46 @@ class EmbeddingStore:
             A row is negative or beyond the end: -1 from `rows_of` means absent, never the last row.
         """
         width = self.width(pool)
-        wanted = np.arange(len(self)) if rows is None else np.asarray(rows, np.int64)
+        if rows is None:
+            blocks = [np.empty((0, width), self.dtype), *self.blocks(pool)]
+            return np.concatenate(blocks, dtype=np.dtype(dtype), casting="same_kind")
+        wanted = np.asarray(rows, np.int64)
         if wanted.size and (wanted.min() < 0 or wanted.max() >= len(self)):
             msg = f"rows must lie in 0..{len(self) - 1}, got {wanted.min()}..{wanted.max()}"
             raise IndexError(msg)
         out = np.empty((len(wanted), width), dtype)
         shard = np.searchsorted(self._starts, wanted, side="right") - 1
         for k in np.unique(shard):
-            here = shard == k
+            here = np.flatnonzero(shard == k)
             out[here] = self._mapped(int(k), f"embeddings/{pool}")[wanted[here] - self._starts[k]]
         return out
+
+    def batches(
+        self, pool: str, size: int, seed: int, rows: npt.ArrayLike | None = None
+    ) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.floating]]]:
+        """Yield random batches until every row was given once.
+
+        Parameters
+        ----------
+        pool
+            One of `pools`.
+        size
+            Rows a batch; the last may be smaller.
+        seed
+            Decides the order. Another seed an epoch gives another order.
+        rows
+            Of these row numbers; None for all.
+
+        Yields
+        ------
+        tuple
+            Row numbers (size,), and their embeddings (size, width), float32.
+        """
+        known = np.arange(len(self)) if rows is None else np.asarray(rows, np.int64)
+        order = np.random.default_rng(seed).permutation(known)
+        for start in range(0, len(order), size):
+            batch = order[start : start + size]
+            yield batch, self.read(pool, batch)
 
     def blocks(self, pool: str) -> Iterator[npt.NDArray[np.floating]]:
         """Yield each shard's embeddings, mapped: (rows of the shard, width) in the dtype on disk."""
@@ -223,5 +278,9 @@ class EmbeddingStore:
             yield self._mapped(k, f"embeddings/{pool}")
 
     def verify(self) -> list[str]:
-        """Read every byte and name the shards whose sha256 is no longer the one recorded."""
+        """Read every byte and name the shards whose sha256 is no longer the one recorded; `verify_store` tells more."""
         return [part.name for part in self.parts if file_sha256(self.folder / part.name) != part.sha256]
+
+
+def _texts(ids: npt.NDArray[np.bytes_]) -> list[str]:
+    return ids.astype(f"U{ID_CHARACTERS}").tolist()  # type: ignore[no-any-return]

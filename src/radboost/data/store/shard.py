@@ -7,9 +7,12 @@ of the file, not a chunk.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -18,11 +21,31 @@ import numpy.typing as npt
 from radboost.data.identity import ID_CHARACTERS
 from radboost.errors import FormatError, RadboostError
 
-__all__ = ["ID_DTYPE", "Rows", "Span", "read_ids", "shard_spans", "sync_folder", "write_shard"]
+__all__ = [
+    "COLUMNS",
+    "ID_DTYPE",
+    "Rows",
+    "Span",
+    "copy_shard",
+    "read_ids",
+    "read_rows",
+    "shard_fingerprint",
+    "shard_spans",
+    "sync_folder",
+    "write_shard",
+]
 
 FORMAT = 1
 ID_DTYPE = np.dtype(f"S{ID_CHARACTERS}")
 """Crop ids as fixed-width bytes, so that they too can be mapped and sorted without Python objects."""
+
+COLUMNS = {
+    "crop_id": ID_DTYPE,
+    "view": np.dtype(np.uint8),
+    "reduce": np.dtype(np.uint8),
+    "failed": ID_DTYPE,
+}
+"""Columns of a shard beside its embeddings."""
 
 
 @dataclass(frozen=True)
@@ -39,17 +62,32 @@ class Rows:
         (m,) ids of crops that were tried and could not be embedded; they have no row.
     reduce
         (n,) uint8: wavelet levels dropped while decoding; None stands for 0.
+    views
+        (n,) uint8: 0 for the clean view of a crop, 1, 2, ... for augmented ones; None stands for 0. Rows of one crop
+        lie side by side, view 0 first.
     """
 
     crop_ids: npt.NDArray[np.bytes_]
     embeddings: Mapping[str, npt.NDArray[np.floating]]
     failed: npt.NDArray[np.bytes_]
     reduce: npt.NDArray[np.uint8] | None = None
+    views: npt.NDArray[np.uint8] | None = None
 
     def __post_init__(self) -> None:
         lengths = {name: len(e) for name, e in self.embeddings.items()} | {"crop_ids": len(self.crop_ids)}
+        lengths |= {n: len(c) for n, c in (("reduce", self.reduce), ("views", self.views)) if c is not None}
         if len(set(lengths.values())) != 1:
             raise FormatError("columns of a shard differ in length", got=lengths)
+
+    def take(self, rows: npt.NDArray[np.bool_], failed: npt.NDArray[np.bool_]) -> Rows:
+        """Cut all columns to a mask of rows, and the failed ids to a mask of theirs."""
+        return Rows(
+            self.crop_ids[rows],
+            {pool: values[rows] for pool, values in self.embeddings.items()},
+            self.failed[failed],
+            None if self.reduce is None else self.reduce[rows],
+            None if self.views is None else self.views[rows],
+        )
 
 
 @dataclass(frozen=True)
@@ -72,7 +110,8 @@ class Span:
         """Map the array read-only; nothing is read until it is touched."""
         if 0 in self.shape:
             return np.empty(self.shape, self.dtype)
-        return np.memmap(path, mode="r", dtype=self.dtype, shape=self.shape, offset=self.offset)
+        # As a plain array: the subclass costs more at each indexing than a row does.
+        return np.asarray(np.memmap(path, mode="r", dtype=self.dtype, shape=self.shape, offset=self.offset))
 
 
 def write_shard(path: Path, rows: Rows, fingerprint: str) -> None:
@@ -85,20 +124,32 @@ def write_shard(path: Path, rows: Rows, fingerprint: str) -> None:
     RadboostError
         The disk is full or cannot be written.
     """
+    with _placed(path) as temporary, h5py.File(temporary, "w") as file:
+        file.attrs["kind"] = "radboost shard"
+        file.attrs["format"] = FORMAT
+        file.attrs["fingerprint"] = fingerprint
+        group = file.create_group("embeddings")
+        for name in sorted(rows.embeddings):
+            _put(group, name, rows.embeddings[name])
+        n = len(rows.crop_ids)
+        _put(file, "crop_id", rows.crop_ids.astype(ID_DTYPE))
+        _put(file, "view", np.zeros(n, np.uint8) if rows.views is None else rows.views.astype(np.uint8))
+        _put(file, "reduce", np.zeros(n, np.uint8) if rows.reduce is None else rows.reduce.astype(np.uint8))
+        _put(file, "failed", rows.failed.astype(ID_DTYPE))
+
+
+def copy_shard(source: Path, path: Path) -> None:
+    """Copy a shard whole, as `write_shard` writes one."""
+    with _placed(path) as temporary:
+        shutil.copyfile(source, temporary)
+
+
+@contextmanager
+def _placed(path: Path) -> Iterator[Path]:
+    """Give a temporary name to write to; once written and closed, it is fsynced and moved to `path`."""
     temporary = path.with_name(f".{path.name}.tmp")
     try:
-        with h5py.File(temporary, "w") as file:
-            file.attrs["kind"] = "radboost shard"
-            file.attrs["format"] = FORMAT
-            file.attrs["fingerprint"] = fingerprint
-            group = file.create_group("embeddings")
-            for name in sorted(rows.embeddings):
-                _put(group, name, rows.embeddings[name])
-            n = len(rows.crop_ids)
-            _put(file, "crop_id", rows.crop_ids.astype(ID_DTYPE))
-            _put(file, "view", np.zeros(n, np.uint8))
-            _put(file, "reduce", np.zeros(n, np.uint8) if rows.reduce is None else rows.reduce)
-            _put(file, "failed", rows.failed.astype(ID_DTYPE))
+        yield temporary
         with temporary.open("rb") as closed:
             os.fsync(closed.fileno())
         temporary.replace(path)
@@ -144,7 +195,7 @@ def shard_spans(path: Path) -> dict[str, Span]:
         with h5py.File(path, "r") as file:
             if file.attrs.get("format") != FORMAT:
                 raise FormatError("is a shard of another format", where=path, got=file.attrs.get("format"))
-            found = {name: file[name] for name in ("crop_id", "view", "reduce", "failed")}
+            found = {name: file[name] for name in COLUMNS}
             found |= {f"embeddings/{pool}": dataset for pool, dataset in file["embeddings"].items()}
             return {name: _span(dataset, path) for name, dataset in found.items()}
     except (OSError, KeyError, RuntimeError) as error:
@@ -163,3 +214,19 @@ def read_ids(path: Path) -> tuple[npt.NDArray[np.bytes_], npt.NDArray[np.bytes_]
     """Read (crop ids, failed crop ids) of a shard."""
     spans = shard_spans(path)
     return np.array(spans["crop_id"].map(path), ID_DTYPE), np.array(spans["failed"].map(path), ID_DTYPE)
+
+
+def read_rows(path: Path) -> Rows:
+    """Map all of a shard."""
+    spans = shard_spans(path)
+    pools = [name for name in spans if name not in COLUMNS]
+    embeddings: dict[str, Any] = {name.removeprefix("embeddings/"): spans[name].map(path) for name in pools}
+    ids, view, reduce, failed = (spans[name].map(path).astype(kind, copy=False) for name, kind in COLUMNS.items())
+    return Rows(ids, embeddings, failed, reduce, view)
+
+
+def shard_fingerprint(path: Path) -> str:
+    """Hash of the fingerprint that a shard says it was made under; raises FormatError as `shard_spans` does."""
+    shard_spans(path)
+    with h5py.File(path, "r") as file:
+        return str(file.attrs.get("fingerprint", ""))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +12,11 @@ import numpy.typing as npt
 
 from radboost.data.folder import digest, environment, file_sha256, write_header
 from radboost.data.store.fingerprint import refuse_difference
+from radboost.data.store.header import DAMAGED, FORMAT, KIND, part_is_whole, store_header
 from radboost.data.store.parts import PARTS, Part, append_part, part_name, read_parts, rewrite_parts
-from radboost.data.store.reader import FORMAT, KIND, EmbeddingStore, part_is_whole, store_header
-from radboost.data.store.shard import ID_DTYPE, Rows, read_ids, write_shard
-from radboost.errors import UserError
+from radboost.data.store.reader import EmbeddingStore
+from radboost.data.store.shard import ID_DTYPE, Rows, copy_shard, read_ids, write_shard
+from radboost.errors import FormatError, UserError
 
 __all__ = ["StoreWriter"]
 
@@ -94,13 +95,12 @@ class StoreWriter:
         found = [ids for part in self.parts for ids in read_ids(self.folder / part.name)]
         return np.concatenate(found) if found else np.empty(0, ID_DTYPE)
 
-    def add(self, rows: Rows, device: str) -> Part:
+    def add(self, rows: Rows, device: str, versions: Mapping[str, str] | None = None) -> Part:
         """Write one shard under the lowest free number and record it.
 
         A shard that was lost is made again from the same crops and so gets its number and its bytes back.
         """
-        taken = {part.number for part in self.parts}
-        name = part_name(next(k for k in range(len(taken) + 1) if k not in taken))
+        name = self._next()
         path = self.folder / name
         write_shard(path, rows, self.header["fingerprint_hash"])
         part = Part(
@@ -110,11 +110,39 @@ class StoreWriter:
             bytes=path.stat().st_size,
             sha256=file_sha256(path),
             device=device,
-            versions=environment(),
+            versions=environment() if versions is None else versions,
         )
+        self._record(part)
+        return part
+
+    def adopt(self, path: Path, part: Part) -> Part:
+        """Copy a finished shard of another store under the lowest free number, with where it came from.
+
+        Raises
+        ------
+        FormatError
+            Its bytes are no longer those that were recorded.
+        RadboostError
+            The disk is full or cannot be written.
+        """
+        taken = replace(part, name=self._next())
+        copied = self.folder / taken.name
+        copy_shard(path, copied)
+        if file_sha256(copied) != part.sha256:
+            copied.unlink()
+            do = "Run `radboost store verify` on that store, then `extract`"
+            raise FormatError("is damaged: its sha256 differs", where=path, do=do)
+        self._record(taken)
+        return taken
+
+    def _next(self) -> str:
+        taken = {part.number for part in self.parts}
+        return part_name(next(k for k in range(len(taken) + 1) if k not in taken))
+
+    def _record(self, part: Part) -> None:
         append_part(self.folder, part)
         self.parts.append(part)
-        return part
+        (self.folder / (part.name + DAMAGED)).unlink(missing_ok=True)
 
     def store(self) -> EmbeddingStore:
         """Open what was written."""
@@ -138,5 +166,5 @@ class StoreWriter:
         if not (folder / f"{KIND}.json").is_file():
             raise UserError("holds something else than a store", where=folder, do="Choose another --out")
         (folder / PARTS).unlink(missing_ok=True)
-        _sweep(folder, (*TEMPORARY, "part-*.h5"))
+        _sweep(folder, (*TEMPORARY, "part-*.h5", f"part-*.h5{DAMAGED}"))
         (folder / f"{KIND}.json").unlink()
