@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import safetensors.torch
@@ -7,7 +10,7 @@ import timm
 import torch
 
 from radboost.errors import UserError, WeightsError
-from radboost.extractor.backbone import BackboneConfig, load_backbone
+from radboost.extractor.backbone import BackboneConfig, input_size, load_backbone
 
 
 def embed(backbone, seed=0):
@@ -16,32 +19,6 @@ def embed(backbone, seed=0):
     )
     with torch.inference_mode():
         return {name: v.numpy() for name, v in backbone.embed(images).items()}
-
-
-@pytest.mark.parametrize(
-    ("name", "size", "width"),
-    [
-        ("convnextv2_atto", 64, 320),
-        ("test_efficientnet", 64, 256),
-        ("seresnext26d_32x4d", 64, 2048),
-        ("resnetv2_18d", 64, 512),
-        ("edgenext_xx_small", 64, 168),
-        ("test_vit", 64, 64),
-        ("vit_small_patch14_dinov2", 70, 384),
-        ("vit_base_patch16_siglip_224", 64, 768),
-        ("swin_tiny_patch4_window7_224", 64, 768),
-    ],
-)
-def test_families_give_their_width_and_no_logits(name, size, width):
-    backbone = load_backbone(BackboneConfig(name, random_init=0, size=size, pool=("avg", "max", "avgmax")))
-    assert backbone.widths == {"avg": width, "max": width, "avgmax": width}
-    vectors = embed(backbone)
-    assert all(v.shape == (2, width) and v.dtype == np.float32 and np.isfinite(v).all() for v in vectors.values())
-    # A mean over the wrong axis would not lie below the maximum over the right one.
-    assert (vectors["avg"] <= vectors["max"] + 1e-6).all()
-    assert np.allclose(vectors["avgmax"], (vectors["avg"] + vectors["max"]) / 2, atol=1e-5)
-    assert not backbone.model.training
-    assert not any(p.requires_grad for p in backbone.model.parameters())
 
 
 def test_average_is_what_timm_itself_pools():
@@ -177,16 +154,38 @@ class TestPretrained:
         assert len(asked) == 1
         assert constants.HF_HUB_OFFLINE is False, "the caller's setting must come back"
 
-    def test_a_filled_cache_needs_no_network(self, trained, cache):
-        repository = cache / "models--timm--test_resnet.r160_in1k"
-        (repository / "refs").mkdir(parents=True)
-        (repository / "refs" / "main").write_text("0" * 40)
-        (repository / "snapshots" / ("0" * 40)).mkdir(parents=True)
+    def test_a_filled_cache_needs_no_network(self, trained, hub):
         state = {k: v.contiguous() for k, v in trained.model.state_dict().items()}
         state |= {"fc.weight": torch.zeros(1000, 96), "fc.bias": torch.zeros(1000)}
-        safetensors.torch.save_file(state, repository / "snapshots" / ("0" * 40) / "model.safetensors")
+        hub("timm/test_resnet.r160_in1k", {"model.safetensors": state})
         loaded = load_backbone(BackboneConfig("test_resnet.r160_in1k", size=64))
         assert loaded.weights_sha256 == trained.weights_sha256
+
+    def test_a_hub_model_in_the_cache_needs_no_network(self, trained, hub):
+        config = {
+            "architecture": "test_resnet",
+            "num_classes": 7,
+            "pretrained_cfg": {
+                "input_size": [3, 96, 96],
+                "test_input_size": [3, 128, 128],
+                "mean": [0.1, 0.2, 0.3],
+                "std": [0.4, 0.5, 0.6],
+                "classifier": "fc",
+            },
+        }
+        state = {k: v.contiguous() for k, v in trained.model.state_dict().items()}
+        state |= {"fc.weight": torch.zeros(7, 96), "fc.bias": torch.zeros(7)}
+        hub("lab/mammo", {"config.json": config, "model.safetensors": state})
+        loaded = load_backbone(BackboneConfig("hf_hub:lab/mammo", size=None))
+        assert loaded.weights_sha256 == trained.weights_sha256
+        assert loaded.widths == {"avg": 96}, "the head of seven classes is gone"
+        assert (loaded.mean, loaded.std) == ((0.1, 0.2, 0.3), (0.4, 0.5, 0.6))
+        assert loaded.config.size == 128, "tested at 128, trained at 96"
+        assert loaded.identifier()["name"] == "hf-hub:lab/mammo"
+        untrained = load_backbone(BackboneConfig("hf-hub:lab/mammo", random_init=77, size=64))
+        assert untrained.weights_sha256 == trained.weights_sha256, (
+            "the architecture is the hub's, the weights are the seed's"
+        )
 
     def test_a_hub_model_without_network_is_one_error(self):
         with pytest.raises(WeightsError, match="hub cache"):
@@ -219,8 +218,58 @@ class TestRequests:
         with pytest.raises(UserError, match="one place"):
             BackboneConfig("test_resnet", checkpoint=tmp_path / "w.pt", random_init=0)
 
+    def test_a_folder_is_no_name(self):
+        # Its path would end in the store.
+        with pytest.raises(UserError, match="--checkpoint"):
+            BackboneConfig("local-dir:/models/mine")
+
+    @pytest.mark.parametrize("field", ["mean", "std"])
+    @pytest.mark.parametrize("values", [(0.5,), (0.5, 0.5, float("nan")), (0.5, 0.5, float("inf"))])
+    def test_a_scaling_is_three_numbers(self, field, values):
+        with pytest.raises(UserError, match=f"--{field}"):
+            BackboneConfig("m", **{field: values})
+
+    def test_a_deviation_of_zero_divides_nothing(self):
+        with pytest.raises(UserError, match="--std"):
+            BackboneConfig("m", std=(0.1, 0.0, 0.1))
+
+    def test_a_recipe_asks_for_the_same_again(self):
+        config = BackboneConfig(
+            "m", random_init=1, size=96, pool=("channelmax:4", "avg"), mean=(0, 0, 0), std=(1, 1, 1)
+        )
+        again = json.loads(json.dumps(config.recipe()))
+        assert BackboneConfig(**again, random_init=1) == config
+
     def test_pools_in_any_order_are_one_request(self):
         assert BackboneConfig("m", pool=("max", "avg", "max")) == BackboneConfig("m", pool=("avg", "max"))
+
+
+class TestInput:
+    """Mean, deviation and size are the model's own unless told; all three are part of the identifier."""
+
+    def test_the_models_own(self):
+        own = load_backbone(BackboneConfig("test_vit", random_init=0, size=None))
+        settings = timm.models.get_pretrained_cfg("test_vit")
+        assert (own.mean, own.std) == (settings.mean, settings.std)
+        assert own.config.size == input_size(own.config) == 160
+
+    def test_the_size_it_was_tested_with_goes_before_the_one_it_was_trained_with(self):
+        settings = timm.models.get_pretrained_cfg("convnextv2_tiny.fcmae_ft_in22k_in1k")
+        assert (settings.input_size[1], settings.test_input_size[1]) == (224, 288)
+        assert input_size(BackboneConfig(f"{settings.architecture}.{settings.tag}")) == 288
+
+    def test_what_is_told_wins_and_shows(self):
+        plain = BackboneConfig("test_resnet", random_init=0, size=64)
+        told = replace(plain, mean=(0, 0.1, 0.2), std=(1, 2, 3))
+        own, other = load_backbone(plain), load_backbone(told)
+        assert (other.mean, other.std) == ((0.0, 0.1, 0.2), (1.0, 2.0, 3.0))
+        assert {k for k, v in own.identifier().items() if v != other.identifier()[k]} == {"mean", "std"}
+        larger = load_backbone(replace(plain, size=96))
+        assert {k for k, v in own.identifier().items() if v != larger.identifier()[k]} == {"size"}
+
+    def test_what_is_known_beforehand_is_what_comes(self):
+        config = BackboneConfig("test_resnet", random_init=0, size=64, pool=("max", "avg"), std=(1, 2, 3))
+        assert config.known().items() <= load_backbone(config).identifier().items()
 
 
 @pytest.mark.parametrize("name", ["resnet10t", "convnext_atto", "vit_tiny_patch16_224"])

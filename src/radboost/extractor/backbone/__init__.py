@@ -1,7 +1,16 @@
-"""Backbones: a frozen network, its transform and its identifier as one value. The only door to timm."""
+"""Backbones: a frozen network, its transform and its identifier as one value; the door to timm and transformers."""
 
-from radboost.extractor.backbone.config import POOLS, BackboneConfig
-from radboost.extractor.backbone.load import Backbone, load_backbone
-from radboost.extractor.backbone.weights import weights_sha256
+from radboost.extractor.backbone.config import BackboneConfig
+from radboost.extractor.backbone.load import Backbone, input_size, load_backbone
+from radboost.extractor.backbone.pooling import POOLS
+from radboost.extractor.backbone.weights import checkpoint_sha256, weights_sha256
 
-__all__ = ["POOLS", "Backbone", "BackboneConfig", "load_backbone", "weights_sha256"]
+__all__ = [
+    "POOLS",
+    "Backbone",
+    "BackboneConfig",
+    "checkpoint_sha256",
+    "input_size",
+    "load_backbone",
+    "weights_sha256",
+]

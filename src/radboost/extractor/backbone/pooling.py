@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 import torch
 
 from radboost.errors import UserError
 
-__all__ = ["Layout", "pooled"]
+__all__ = ["POOLS", "Layout", "canonical_pools", "pooled"]
+
+POOLS = ("avg", "avgmax", "cls", "max", "token-mean", "channelmax:K")
+"""Ways from features to one vector.
+
+- ``avg``: mean over space, class token and registers left out.
+- ``max``: maximum over space.
+- ``avgmax``: half of their sum.
+- ``cls``: class token.
+- ``token-mean``: mean over all tokens, class token and registers among them.
+- ``channelmax:K``: maximum over space, then over groups of K adjacent channels; a K-th of the width. Written
+  ``channelmax-K`` wherever it names a matrix, since a colon cannot stand in every file name.
+"""
+
+_CHANNELMAX = re.compile(r"channelmax[:-](\d{1,6})")
 
 
 @dataclass(frozen=True)
@@ -30,6 +45,34 @@ class Layout:
     has_cls: bool = False
 
 
+def canonical_pools(pools: tuple[str, ...]) -> tuple[str, ...]:
+    """Check names of poolings; give them in their one spelling, sorted and without repeats.
+
+    Raises
+    ------
+    UserError
+        There are none, one is unknown, or a K is below 2.
+
+    >>> canonical_pools(("max", "channelmax:04", "avg", "max"))
+    ('avg', 'channelmax-4', 'max')
+    """
+    names = {_canonical(pool) for pool in pools}
+    if not names:
+        raise UserError("no pooling", where="--pool", do=f"Give some of {', '.join(POOLS)}")
+    return tuple(sorted(names))
+
+
+def _canonical(pool: str) -> str:
+    if pool in POOLS[:-1]:
+        return pool
+    matched = _CHANNELMAX.fullmatch(pool)
+    if matched is None:
+        raise UserError("unknown pooling", where="--pool", got=pool, do=f"Give some of {', '.join(POOLS)}")
+    if int(matched[1]) < 2:
+        raise UserError("groups have two channels at least", where="--pool", got=pool, do="Give max for no groups")
+    return f"channelmax-{int(matched[1])}"
+
+
 def pooled(features: torch.Tensor, layout: Layout, pools: tuple[str, ...]) -> dict[str, torch.Tensor]:
     """Pool features in float32, whatever precision they come in.
 
@@ -38,29 +81,61 @@ def pooled(features: torch.Tensor, layout: Layout, pools: tuple[str, ...]) -> di
     features
         (batch, channels, height, width), (batch, height, width, channels) or (batch, tokens, channels).
     layout
-        Which of them, and which tokens are no patches: those are left out of mean and maximum.
+        Which of them, and which tokens are no patches.
     pools
-        Names from `POOLS`.
+        Names as `canonical_pools` gives them.
 
     Returns
     -------
     dict
-        Pool name to (batch, channels) float32.
+        Pool name to (batch, channels) float32; (batch, channels / K) for ``channelmax-K``.
 
     Raises
     ------
     UserError
-        ``cls`` is asked of a network without a class token.
+        ``cls`` is asked of a network without a class token, ``token-mean`` of one without tokens, or a K does not
+        divide the channels.
     """
     tokens = _tokens(features.float(), layout)
     patches = tokens[:, layout.prefix :]
-    mean, maximum = patches.mean(1), patches.amax(1)
-    vectors = {"avg": mean, "max": maximum, "avgmax": (mean + maximum) / 2}
-    if layout.has_cls:
-        vectors["cls"] = tokens[:, 0]
-    elif "cls" in pools:
+    vectors: dict[str, torch.Tensor] = {}
+    mean = patches.mean(1) if {"avg", "avgmax"} & set(pools) else None
+    # Only cls, avg and token-mean can do without the maximum.
+    maximum = patches.amax(1) if set(pools) - {"avg", "cls", "token-mean"} else None
+    for name in pools:
+        if name == "cls":
+            vectors[name] = _class_token(tokens, layout)
+        elif name == "token-mean":
+            vectors[name] = _token_mean(features, tokens)
+        elif name == "avg" and mean is not None:
+            vectors[name] = mean
+        elif name == "avgmax" and mean is not None and maximum is not None:
+            vectors[name] = (mean + maximum) / 2
+        elif maximum is not None:
+            vectors[name] = maximum if name == "max" else _channel_max(maximum, int(name.rpartition("-")[2]))
+    return vectors
+
+
+def _class_token(tokens: torch.Tensor, layout: Layout) -> torch.Tensor:
+    if not layout.has_cls:
         raise UserError("has no class token", where="--pool", got="cls", do="Give avg, max or avgmax")
-    return {name: vectors[name] for name in pools}
+    return tokens[:, 0]
+
+
+def _token_mean(features: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
+    if features.ndim != 3:
+        raise UserError("gives a map, no tokens", where="--pool", got="token-mean", do="Give avg, the mean of the map")
+    return tokens.mean(1)
+
+
+def _channel_max(maximum: torch.Tensor, group: int) -> torch.Tensor:
+    channels = maximum.shape[1]
+    if channels % group:
+        divisors = [k for k in range(2, channels + 1) if channels % k == 0]
+        near = sorted(sorted(divisors, key=lambda k: abs(k - group))[:3])
+        do = f"Give a K that divides them: {', '.join(map(str, near))}"
+        raise UserError(f"does not divide {channels} channels", where="--pool", got=f"channelmax:{group}", do=do)
+    return maximum.view(len(maximum), -1, group).amax(2)
 
 
 def _tokens(features: torch.Tensor, layout: Layout) -> torch.Tensor:

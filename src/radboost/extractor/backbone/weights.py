@@ -8,15 +8,19 @@ from pathlib import Path
 
 import safetensors.torch
 import torch
+from torch import nn
 
+from radboost.data.folder import file_sha256
 from radboost.errors import WeightsError
 
-__all__ = ["read_checkpoint", "weights_sha256"]
+__all__ = ["checkpoint_sha256", "fit_weights", "folder_weights", "read_checkpoint", "weights_sha256"]
 
 WRAPPERS = ("state_dict_ema", "model_ema", "state_dict", "model")
 """Keys under which training scripts keep a state dict, the averaged one first."""
 PREFIXES = ("module.", "_orig_mod.", "model.", "backbone.", "encoder.")
 """What wrapping a network puts before every key: data parallel, torch.compile, a Lightning module."""
+SETTINGS = ("config.json", "preprocessor_config.json", "processor_config.json")
+"""What a folder of a transformers model says beside its weights."""
 
 
 def weights_sha256(state: Mapping[str, torch.Tensor]) -> str:
@@ -31,6 +35,42 @@ def weights_sha256(state: Mapping[str, torch.Tensor]) -> str:
         # Viewed as bytes, since numpy knows no bfloat16; a scalar needs a dimension to be viewed.
         hashed.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
     return hashed.hexdigest()
+
+
+def folder_weights(folder: Path) -> list[Path]:
+    """Find the files of weights in a folder of a transformers model: safetensors, else those that torch wrote."""
+    for pattern in ("model*.safetensors", "pytorch_model*.bin"):
+        found = sorted(folder.glob(pattern))
+        if found:
+            return found
+    return []
+
+
+def checkpoint_sha256(path: Path, *, weights: bool = True) -> str:
+    """Sha256 of a file of weights, or over the files of a transformers model's folder.
+
+    Parameters
+    ----------
+    path
+        File or folder.
+    weights
+        Whether a folder's weights count, or its settings only.
+
+    Raises
+    ------
+    WeightsError
+        It cannot be read.
+    """
+    try:
+        if not path.is_dir():
+            return file_sha256(path)
+        files = [path / name for name in SETTINGS if (path / name).is_file()]
+        files += folder_weights(path) if weights else []
+        listed = "".join(f"{file.name} {file_sha256(file)}\n" for file in files)
+    except OSError as error:
+        do = "Give a file to --checkpoint"
+        raise WeightsError("cannot be read", where=path, got=error.strerror, do=do) from error
+    return hashlib.sha256(listed.encode()).hexdigest()
 
 
 def read_checkpoint(path: Path) -> dict[str, torch.Tensor]:
@@ -65,3 +105,35 @@ def _without_prefix(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         if all(name.startswith(prefix) for name in state):
             return _without_prefix({name.removeprefix(prefix): tensor for name, tensor in state.items()})
     return state
+
+
+def fit_weights(model: nn.Module, state: Mapping[str, torch.Tensor], heads: tuple[str, ...]) -> list[str]:
+    """Load a state dict and say what is wrong with it; nothing is loaded where anything is wrong.
+
+    Parameters
+    ----------
+    model
+        Without head.
+    state
+        Name to tensor.
+    heads
+        First parts of the names that may be left over: those of a classifier that the model lacks.
+
+    Returns
+    -------
+    list
+        What is missing, unknown or of another shape; empty where the weights are loaded.
+    """
+    own = model.state_dict()
+    state = {k: v for k, v in state.items() if k in own or not k.startswith(tuple(f"{h}." for h in heads))}
+    # Counters that PyTorch added in 0.4.1 and that evaluation does not read.
+    missing = [k for k in own if k not in state and not k.endswith("num_batches_tracked")]
+    wrong = [f"no {k}" for k in missing] + [f"unknown {k}" for k in state if k not in own]
+    wrong += [
+        f"{k} is {tuple(v.shape)}, not {tuple(own[k].shape)}"
+        for k, v in state.items()
+        if k in own and v.shape != own[k].shape
+    ]
+    if not wrong:
+        model.load_state_dict(state, strict=False)
+    return wrong
