@@ -15,11 +15,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pebble import ProcessFuture
 
+from radboost.data import pool as pool_module
 from radboost.data.crop import CropJob, PixelPolicy, render
 from radboost.data.dicom import DicomImage, read_header, write_dicom
 from radboost.data.pool import Done, Failed, Limits, Pool
-from radboost.errors import TableError
+from radboost.errors import RadboostError, TableError
 
 # Workers import functions by name and cannot see this file, hence functions of the standard library and of numpy.
 FILL = partial(np.multiply, np.ones((3, 4), np.uint16), dtype=np.uint16)  # FILL(job, out=slot) fills it with job
@@ -193,3 +195,24 @@ def test_a_pool_without_workers_or_room_is_refused(wrong):
 def test_a_pool_with_slots_needs_its_with_statement():
     with pytest.raises(RuntimeError, match="with statement"):
         next(Pool(1, slot_shape=(2, 2)).map(FILL, [1]))
+
+
+@pytest.mark.parametrize(("active", "patience"), [(False, 60.0), (True, -1.0)])
+def test_a_job_that_is_lost_ends_the_run_instead_of_hanging_it(monkeypatch, active, patience):
+    # A job handed over at the moment when the pool breaks is never told of: its future stays open for ever.
+    class Deaf:
+        def __init__(self, **_: object) -> None:
+            self.active = active
+
+        def schedule(self, *_: object, **__: object) -> ProcessFuture:
+            return ProcessFuture()
+
+        def stop(self) -> None: ...
+
+        def join(self) -> None: ...
+
+    monkeypatch.setattr(pool_module, "ProcessPool", Deaf)
+    monkeypatch.setattr(pool_module, "_WATCH_S", 0.01)
+    monkeypatch.setattr(pool_module, "_PATIENCE_S", patience)
+    with Pool(1, Limits(seconds=0.5)) as one, pytest.raises(RadboostError, match="give no results"):
+        list(one.map(abs, [1]))

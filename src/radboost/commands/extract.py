@@ -8,7 +8,21 @@ from typing import Annotated
 import typer
 
 from radboost.commands.console import following, next_command, show
-from radboost.commands.options import BatchSize, Checkpoint, Crop, Debug, Device, Out, Overwrite, Strict, Workers
+from radboost.commands.options import (
+    BatchSize,
+    Checkpoint,
+    Crop,
+    Debug,
+    Device,
+    FullDecode,
+    Out,
+    Overwrite,
+    Size,
+    Strict,
+    Window,
+    Workers,
+    pixel_policy,
+)
 
 __all__ = ["extract"]
 
@@ -26,10 +40,9 @@ def extract(
     ] = None,
     stage: Annotated[int | None, typer.Option("--stage", help="Features after this stage, not the last.")] = None,
     crop: Crop = None,
-    size: Annotated[
-        int | None, typer.Option("--size", min=32, help="Side of a crop, pixels. [default: the task's]")
-    ] = None,
-    full_decode: Annotated[bool, typer.Option("--full-decode", help="Decode JPEG 2000 at full resolution.")] = False,
+    size: Size = None,
+    window: Window = None,
+    full_decode: FullDecode = False,
     device: Device = "auto",
     precision: Annotated[str, typer.Option("--precision", help="auto, fp32, bf16 or fp16.")] = "auto",
     dtype: Annotated[str, typer.Option("--dtype", help="Of the stored embeddings: float16 or float32.")] = "float16",
@@ -43,8 +56,6 @@ def extract(
     """Turn a cohort's crops into embeddings; what is in the store already is not computed again."""
     with following(debug, resumes=True) as progress:
         from radboost.data.cohort import Cohort
-        from radboost.data.crop import PixelPolicy
-        from radboost.data.task import Images
 
         # Before torch is imported, so that a wrong path is told at once.
         found = Cohort.load(cohort)
@@ -53,8 +64,7 @@ def extract(
         from radboost.extractor.extract import extract as run
         from radboost.report.summaries import extract_table
 
-        images = found.task.images if found.task else Images()
-        pixels = PixelPolicy.of(crop or images.crop, size or images.size, images.windows, full_decode=full_decode)
+        pixels = pixel_policy(found.task, crop, size, window, full_decode)
         config = ExtractConfig(
             BackboneConfig(backbone, checkpoint, random_init, pixels.size, tuple(pool or ("avg",)), stage),
             pixels,

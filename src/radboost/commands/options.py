@@ -3,11 +3,30 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-__all__ = ["BatchSize", "Checkpoint", "Crop", "Debug", "Device", "Out", "Overwrite", "Seed", "Strict", "Workers"]
+if TYPE_CHECKING:
+    from radboost.data.crop import PixelPolicy
+    from radboost.data.task import Task
+
+__all__ = [
+    "BatchSize",
+    "Checkpoint",
+    "Crop",
+    "Debug",
+    "Device",
+    "FullDecode",
+    "Out",
+    "Overwrite",
+    "Seed",
+    "Size",
+    "Strict",
+    "Window",
+    "Workers",
+    "pixel_policy",
+]
 
 Out = Annotated[Path, typer.Option("--out", help="Where the result is written.", show_default=False)]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an existing result.")]
@@ -15,6 +34,12 @@ Strict = Annotated[bool, typer.Option("--strict", help="Let the first bad file e
 Crop = Annotated[
     str | None, typer.Option("--crop", help="breast, body, frame or box (of the table). [default: the task's]")
 ]
+Size = Annotated[int | None, typer.Option("--size", min=32, help="Side of a crop, pixels. [default: the task's]")]
+Window = Annotated[
+    list[str] | None,
+    typer.Option("--window", help="CENTRE,WIDTH of a channel (CT); repeat for more. [default: the task's]"),
+]
+FullDecode = Annotated[bool, typer.Option("--full-decode", help="Decode JPEG 2000 at full resolution.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of all that is random.")]
 Workers = Annotated[int | None, typer.Option("--workers", min=1, help="Processes or threads; all cores if not given.")]
@@ -25,3 +50,29 @@ BatchSize = Annotated[
 Checkpoint = Annotated[
     Path | None, typer.Option("--checkpoint", help="Backbone weights: .safetensors, or .pt/.pth read as weights only.")
 ]
+
+
+def pixel_policy(
+    task: Task | None, crop: str | None, size: int | None, window: list[str] | None, full_decode: bool
+) -> PixelPolicy:
+    """Say how crops are cut: as the task does, but for what was asked for.
+
+    Raises
+    ------
+    UserError
+        A value cannot be read or is out of range.
+    """
+    from radboost.data.crop import PixelPolicy
+    from radboost.data.task import Images
+    from radboost.errors import UserError
+
+    images = task.images if task else Images()
+    windows = images.windows
+    if window:
+        try:
+            pairs = [tuple(float(part) for part in text.split(",")) for text in window]
+            windows = tuple((centre, width) for centre, width in pairs)
+        except ValueError as error:
+            do = "Write CENTRE,WIDTH, for example 40,80"
+            raise UserError("is no window", where="--window", got=" ".join(window), do=do) from error
+    return PixelPolicy.of(crop or images.crop, size or images.size, windows, full_decode=full_decode)

@@ -160,6 +160,8 @@ class CropInfo:
         Wavelet levels left out while decoding.
     chest_wall
         Side of the frame where the chest wall is, ``left`` or ``right``; empty where nobody looked.
+    shape
+        (rows, columns) of the frame.
     """
 
     box: Box
@@ -170,6 +172,7 @@ class CropInfo:
     crop_s: float
     reduce: int = 0
     chest_wall: str = ""
+    shape: tuple[int, int] = (0, 0)
 
 
 def load(path: Path, frame: int = -1) -> Frame:
@@ -246,6 +249,7 @@ def render(job: CropJob, policy: PixelPolicy, out: np.ndarray) -> CropInfo:
         crop_s=time.perf_counter() - frame.begun - frame.seconds,
         reduce=frame.reduce,
         chest_wall="" if policy.crop != "breast" and not policy.mirror else "right" if found.right_sided else "left",
+        shape=frame.shape,
     )
 
 

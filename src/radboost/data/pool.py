@@ -7,30 +7,30 @@ pipe. The supervising itself (time limits, replacing dead workers) is pebble's.
 from __future__ import annotations
 
 import os
-import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import get_context
-from multiprocessing.shared_memory import SharedMemory
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
 import numpy as np
 from pebble import ProcessExpired, ProcessFuture, ProcessPool
 
-from radboost.errors import PixelError, RadboostError, UserError
+from radboost.data.worker import Slots, slot_of, start_worker, work
+from radboost.errors import RadboostError
 
 __all__ = ["Done", "Failed", "Limits", "Pool", "available_cores"]
 
 J = TypeVar("J")
 V = TypeVar("V")
 
+# Seconds between two looks at a pool that is waited for; and, beyond a job's own time limit, for starting a worker.
+_WATCH_S = 1.0
+_PATIENCE_S = 120.0
 # How often in a row, without one finished job in between, a broken pool is built anew before we give up.
 _REBUILDS = 3
 
@@ -101,14 +101,6 @@ class Failed(Generic[J]):
     kind: str
 
 
-class _Slots(SharedMemory):
-    """Shared memory that can be given up while a reader still holds a view of it."""
-
-    def close(self) -> None:
-        with suppress(BufferError):  # then the mapping goes when the last view goes
-            super().close()
-
-
 @dataclass
 class _Pending(Generic[J]):
     job: J
@@ -145,7 +137,7 @@ class Pool:
         self._limits = limits
         self._shape = slot_shape
         self._ahead = 2 * workers if ahead is None else ahead
-        self._memory: _Slots | None = None
+        self._memory: Slots | None = None
         self._pool: ProcessPool | None = None
 
     def __enter__(self) -> Pool:
@@ -153,7 +145,7 @@ class Pool:
             # One slot more than jobs in flight: the result that the caller looks at keeps its own.
             size = 2 * int(np.prod(self._shape, dtype=np.int64)) * (self._ahead + 1)
             try:
-                self._memory = _Slots(create=True, size=size)
+                self._memory = Slots(create=True, size=size)
             except OSError as error:
                 raise RadboostError(
                     "the shared memory for crops cannot be had",
@@ -215,7 +207,7 @@ class Pool:
                     return
                 first = pending[0]
                 try:
-                    outcome: Any = first.future.result()
+                    outcome: Any = self._await(first.future)
                 except BaseException as error:
                     outcome = self._failure(first.job, error)
                 if outcome is None:
@@ -236,16 +228,29 @@ class Pool:
             name = None if self._memory is None else self._memory.name
             self._pool = ProcessPool(
                 max_workers=self._workers,
-                initializer=_start_worker,
+                initializer=start_worker,
                 initargs=(name, self._shape, self._limits.memory_bytes),
                 context=get_context("spawn"),
             )
         try:
-            return self._pool.schedule(_work, args=(function, job, slot), timeout=self._limits.seconds)
+            return self._pool.schedule(work, args=(function, job, slot), timeout=self._limits.seconds)
         except RuntimeError as error:  # the pool broke since the last result
             failed: ProcessFuture[Any] = ProcessFuture()
             failed.set_exception(BrokenProcessPool(str(error)))
             return failed
+
+    def _await(self, future: ProcessFuture[Any]) -> Any:
+        """Wait for a result and watch the pool: a job handed over while it broke is never told of."""
+        last = time.monotonic() + self._limits.seconds + _PATIENCE_S
+        while True:
+            try:
+                return future.result(_WATCH_S)
+            except TimeoutError:
+                if future.done():
+                    return future.result()
+                # All jobs before it are done, so it runs, or will as soon as its worker stands.
+                if self._pool is None or not self._pool.active or time.monotonic() > last:
+                    raise BrokenProcessPool("a job was lost") from None
 
     def _failure(self, job: J, error: BaseException) -> Failed[J] | None:
         """Translate what a future raised; None when the pool itself is broken."""
@@ -263,7 +268,7 @@ class Pool:
             return Failed(pending.job, *failure)
         pixels = None
         if self._memory is not None and self._shape is not None:
-            pixels = _slot(self._memory, self._shape, pending.slot)
+            pixels = slot_of(self._memory, self._shape, pending.slot)
         return Done(pending.job, value, pixels, seconds)
 
     def _rebuild(self, function: Callable[..., V], pending: deque[_Pending[J]], rebuilds: int) -> None:
@@ -271,7 +276,7 @@ class Pool:
         self._stop()
         if rebuilds > _REBUILDS:
             raise RadboostError(
-                "worker processes die before they do any work",
+                "worker processes give no results",
                 got=f"{rebuilds} times in a row",
                 do="Look at the messages above, raise the memory limit or use fewer workers.",
             )
@@ -294,48 +299,3 @@ def _cause(code: int) -> str:
     return {-9: "killed by the system, often for lack of memory", -11: "segmentation fault"}.get(
         code, f"signal {-code}" if code < 0 else f"exit code {code}"
     )
-
-
-def _slot(memory: SharedMemory, shape: tuple[int, ...], index: int) -> np.ndarray:
-    size = 2 * int(np.prod(shape, dtype=np.int64))
-    return np.ndarray(shape, np.uint16, buffer=memory.buf, offset=index * size)
-
-
-# What a worker process knows; set once by its initialiser, never in the parent.
-_memory: SharedMemory | None = None
-_shape: tuple[int, ...] = ()
-
-
-def _start_worker(name: str | None, shape: tuple[int, ...] | None, memory_bytes: int) -> None:
-    """Prepare a worker: threads, memory limit, shared memory. pebble has it ignore Ctrl-C already."""
-    global _memory, _shape
-    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ[variable] = "1"
-    if name is not None and shape is not None:
-        # Attaching registers the name a second time with the parent's resource tracker, which keeps a set:
-        # the parent's unlink clears it. The parent stops all workers before that.
-        _memory, _shape = _Slots(name), shape
-    if sys.platform == "linux":
-        import resource
-
-        held = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-        resource.setrlimit(resource.RLIMIT_AS, (held + memory_bytes, resource.RLIM_INFINITY))
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-
-
-def _work(function: Callable[..., V], job: J, slot: int) -> tuple[V | None, tuple[str, str] | None, float]:
-    """Run one job in the worker; what a bad file may raise comes back as (reason, kind)."""
-    begun = time.perf_counter()
-    try:
-        value = function(job) if _memory is None else function(job, out=_slot(_memory, _shape, slot))
-    except UserError:
-        raise
-    except PixelError as error:
-        # Without the file's name, which the job carries: reasons may be printed.
-        plain = str(PixelError(error.what, got=error.got, do=error.do))
-        return None, (plain, getattr(error, "kind", "unreadable")), time.perf_counter() - begun
-    except MemoryError:
-        return None, ("more memory is needed than the limit allows", "memory"), time.perf_counter() - begun
-    except Exception as error:  # one odd file must not end the run; a fault in our code shows by its count
-        return None, (f"{type(error).__name__}: {error}", "unexpected"), time.perf_counter() - begun
-    return value, None, time.perf_counter() - begun

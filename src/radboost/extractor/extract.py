@@ -18,6 +18,7 @@ from radboost.data.crop import render
 from radboost.data.jobs import crop_jobs, refuse_unboxed
 from radboost.data.pool import Pool, available_cores
 from radboost.data.progress import Progress, Silent
+from radboost.data.quarantine import Quarantine
 from radboost.data.store import (
     ID_DTYPE,
     EmbeddingStore,
@@ -31,7 +32,6 @@ from radboost.data.store import (
 from radboost.errors import FormatError, PixelError, RadboostError, UserError
 from radboost.extractor.backbone import Backbone, load_backbone
 from radboost.extractor.config import ExtractConfig
-from radboost.extractor.quarantine import Quarantine
 from radboost.extractor.shards import Cuts, Shard
 from radboost.extractor.stream import Batch, Meter, Stream
 from radboost.nets.device import device_kind, resolve_device, resolve_precision
@@ -295,6 +295,7 @@ class _Run:
             content = {
                 **header,
                 "cohort": self._cohort.fingerprint,
+                "key_id": self._cohort.key_id,
                 "config": config.recipe(config.precision),
                 "dtype": config.dtype,
             }

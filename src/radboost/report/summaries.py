@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from radboost.data.cohort import Cohort
+from radboost.data.export import LIST, Exported
 from radboost.data.task import OPPOSITE
 from radboost.report.tables import Table, interval, number
 
@@ -19,7 +20,15 @@ if TYPE_CHECKING:
     from radboost.pipeline.demo import DemoResult
     from radboost.pipeline.prediction import Prediction
 
-__all__ = ["blend_tables", "cohort_table", "demo_table", "extract_table", "prediction_table", "run_tables"]
+__all__ = [
+    "blend_tables",
+    "cohort_table",
+    "crops_table",
+    "demo_table",
+    "extract_table",
+    "prediction_table",
+    "run_tables",
+]
 
 
 def cohort_table(cohort: Cohort, skipped: Mapping[str, int]) -> Table:
@@ -30,6 +39,8 @@ def cohort_table(cohort: Cohort, skipped: Mapping[str, int]) -> Table:
         ("units", str(len(units))),
         ("crops", str(len(cohort.manifest))),
     ]
+    if len(cohort.series):
+        rows.append(("series", _series(cohort)))
     rows += [(f"  slot {slot}", str(n)) for slot, n in sorted(Counter(_own_slots(cohort)).items())]
     if cohort.task is not None:
         for target in cohort.task.targets:
@@ -47,6 +58,12 @@ def cohort_table(cohort: Cohort, skipped: Mapping[str, int]) -> Table:
     reasons = Counter(f"{k}: {r}" for k, r in zip(cohort.quarantine["kind"], cohort.quarantine["reason"], strict=True))
     notes = tuple(f"quarantine, {n} x {reason}" for reason, n in reasons.most_common(5))
     return Table(f"cohort {cohort.folder}", ("", ""), tuple(rows), notes)
+
+
+def _series(cohort: Cohort) -> str:
+    gaps, twice = (int((cohort.series[name] > 0).sum()) for name in ("gaps", "duplicates"))
+    found = [f"{n} with {what}" for n, what in ((gaps, "gaps"), (twice, "duplicates")) if n]
+    return f"{len(cohort.series)}" + (f" ({', '.join(found)})" if found else "")
 
 
 def _own_slots(cohort: Cohort) -> list[str]:
@@ -73,6 +90,18 @@ def extract_table(result: ExtractResult, out: Path) -> Table:
     if result.quarantined:
         notes = (*notes, "the cohort's quarantine folder names each file and its reason")
     return Table(f"store {out}", ("", ""), tuple(rows), notes)
+
+
+def crops_table(cohort: Cohort, done: Exported) -> Table:
+    """How many crops were written, and what could not be."""
+    rows = (("written now", f"{done.new:,}"), ("written before", f"{done.before:,}"), ("failed", f"{done.failed:,}"))
+    notes = [f"{LIST} in it tells the box of each crop, and how it was found"]
+    notes += done.reasons
+    if done.failed > len(done.reasons):
+        notes.append(f"and {done.failed - len(done.reasons):,} more")
+    if done.failed and cohort.folder is not None:
+        notes.append("the cohort's quarantine folder names each file and its reason")
+    return Table(f"crops {done.folder}", ("", ""), rows, tuple(notes))
 
 
 def run_tables(run: Run) -> Iterator[Table]:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import csv
 
-from radboost.extractor.quarantine import Quarantine
+from radboost.data.quarantine import Quarantine
 
 
 def test_rows_of_one_run_lie_in_one_file_and_read_back(tmp_path):

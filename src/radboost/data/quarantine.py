@@ -1,4 +1,4 @@
-"""Crops that could not be embedded, told in the cohort: the one place that may name files."""
+"""Files that could not become crops, told in the cohort: the one place that may name them."""
 
 from __future__ import annotations
 
@@ -16,17 +16,20 @@ __all__ = ["Quarantine"]
 
 @dataclass
 class Quarantine:
-    """One new file `extract-<n>.csv` in a cohort's quarantine folder, written when there is something to tell.
+    """One new file `<command>-<n>.csv` in a cohort's quarantine folder, written when there is something to tell.
 
     Attributes
     ----------
     cohort
         The cohort's folder; None keeps the rows in memory only.
+    command
+        Who tells: ``extract`` or ``crops``.
     rows
         (path, kind, reason) of each failure so far.
     """
 
     cohort: Path | None
+    command: str = "extract"
     rows: list[tuple[str, str, str]] = field(default_factory=list)
     _file: Path | None = None
 
@@ -40,8 +43,8 @@ class Quarantine:
         folder = self.cohort / "quarantine"
         folder.mkdir(exist_ok=True)
         if self._file is None:
-            taken = [int(m[1]) for p in folder.iterdir() if (m := re.fullmatch(r"extract-(\d+)\.csv", p.name))]
-            self._file = folder / f"extract-{max(taken, default=0) + 1}.csv"
+            taken = [int(m[1]) for p in folder.iterdir() if (m := re.fullmatch(rf"{self.command}-(\d+)\.csv", p.name))]
+            self._file = folder / f"{self.command}-{max(taken, default=0) + 1}.csv"
         text = io.StringIO()
         csv.writer(text, lineterminator="\n").writerows([tuple(QUARANTINE), *self.rows])
         write_text(self._file, text.getvalue())

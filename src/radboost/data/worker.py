@@ -1,0 +1,75 @@
+"""What runs in a worker process: one job at a time, under a memory limit, pixels into shared memory."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from multiprocessing.shared_memory import SharedMemory
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from radboost.errors import PixelError, UserError
+
+__all__ = ["Slots", "slot_of", "start_worker", "work"]
+
+V = TypeVar("V")
+
+
+class Slots(SharedMemory):
+    """Shared memory that can be given up while a reader still holds a view of it."""
+
+    def close(self) -> None:
+        """Close it, or leave that to the last view."""
+        with suppress(BufferError):  # then the mapping goes when the last view goes
+            super().close()
+
+
+def slot_of(memory: SharedMemory, shape: tuple[int, ...], index: int) -> np.ndarray:
+    """Give one slot as a uint16 array of `shape`, a view of the shared memory."""
+    size = 2 * int(np.prod(shape, dtype=np.int64))
+    return np.ndarray(shape, np.uint16, buffer=memory.buf, offset=index * size)
+
+
+# What a worker process knows; set once by its initialiser, never in the parent.
+_memory: SharedMemory | None = None
+_shape: tuple[int, ...] = ()
+
+
+def start_worker(name: str | None, shape: tuple[int, ...] | None, memory_bytes: int) -> None:
+    """Prepare a worker: threads, memory limit, shared memory. pebble has it ignore Ctrl-C already."""
+    global _memory, _shape
+    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ[variable] = "1"
+    if name is not None and shape is not None:
+        # Attaching registers the name a second time with the parent's resource tracker, which keeps a set:
+        # the parent's unlink clears it. The parent stops all workers before that.
+        _memory, _shape = Slots(name), shape
+    if sys.platform == "linux":
+        import resource
+
+        held = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (held + memory_bytes, resource.RLIM_INFINITY))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def work(function: Callable[..., V], job: object, slot: int) -> tuple[V | None, tuple[str, str] | None, float]:
+    """Run one job in the worker; what a bad file may raise comes back as (reason, kind)."""
+    begun = time.perf_counter()
+    try:
+        value = function(job) if _memory is None else function(job, out=slot_of(_memory, _shape, slot))
+    except UserError:
+        raise
+    except PixelError as error:
+        # Without the file's name, which the job carries: reasons may be printed.
+        plain = str(PixelError(error.what, got=error.got, do=error.do))
+        return None, (plain, getattr(error, "kind", "unreadable")), time.perf_counter() - begun
+    except MemoryError:
+        return None, ("more memory is needed than the limit allows", "memory"), time.perf_counter() - begun
+    except Exception as error:  # one odd file must not end the run; a fault in our code shows by its count
+        return None, (f"{type(error).__name__}: {error}", "unexpected"), time.perf_counter() - begun
+    return value, None, time.perf_counter() - begun
