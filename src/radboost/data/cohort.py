@@ -1,20 +1,34 @@
-"""A cohort: manifest, links, targets and folds of one data set. It alone holds ids and paths."""
+"""A cohort: manifest, links, targets and folds of one data set. It alone holds ids and paths; a shared one has none."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from radboost.data.folder import digest, new_folder, read_header, write_header, write_text
 from radboost.data.identity import keyed_hash, keyed_hashes, read_key
 from radboost.data.task import OPPOSITE, Task
-from radboost.errors import FormatError, MismatchError, offenders
+from radboost.errors import FormatError, MismatchError, UserError, offenders
 
-__all__ = ["BOX", "FORMAT", "LINKS", "METADATA", "NO_BOX", "QUARANTINE", "TARGETS", "TRAIN", "Cohort", "fold_hash"]
+__all__ = [
+    "BOX",
+    "FORMAT",
+    "LINKS",
+    "METADATA",
+    "NO_BOX",
+    "QUARANTINE",
+    "TARGETS",
+    "TRAIN",
+    "Cohort",
+    "Shared",
+    "fold_hash",
+]
 
 FORMAT = 2
 TRAIN = "train"
@@ -40,6 +54,22 @@ def fold_hash(folds: pd.DataFrame, groups: list[str]) -> str:
 
 
 @dataclass(frozen=True)
+class Shared:
+    """What stands in a shared cohort for the key and for the order of names that it no longer has.
+
+    Attributes
+    ----------
+    key_id
+        Of the private cohort's key.
+    units
+        Hashed units in the order of their readable names, so that what is learnt does not depend on the key.
+    """
+
+    key_id: str
+    units: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Cohort:
     """One data set, ready for `extract` and `fit-boost`.
 
@@ -60,11 +90,13 @@ class Cohort:
     folds
         One row a group: `group`, `fold` (0..k-1, -1 outside cross-validation), `split` ("train" or a held-out name).
     key
-        32 secret bytes behind every hashed name.
+        32 secret bytes behind every hashed name; None in a shared cohort.
     quarantine
         Files that could not be used: `path`, `kind`, `reason`.
     folder
         Where it was loaded from; None before it is saved.
+    shared
+        Given for a shared cohort: `unit` and `group` are hashed, and there are neither files nor a key.
     """
 
     root: Path
@@ -73,9 +105,10 @@ class Cohort:
     links: pd.DataFrame
     targets: pd.DataFrame
     folds: pd.DataFrame
-    key: bytes = field(repr=False)
+    key: bytes | None = field(repr=False)
     quarantine: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=QUARANTINE))
     folder: Path | None = None
+    shared: Shared | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         for name, table, columns in (
@@ -87,6 +120,8 @@ class Cohort:
             missing = [c for c in columns if c not in table.columns]
             if missing:
                 raise FormatError(f"the cohort's {name} lacks columns", where=self.folder, got=offenders(missing))
+        if (self.key is None) != (self.shared is not None):
+            raise FormatError("a cohort has a key, or is shared and has none", where=self.folder)
         if self.manifest["crop_id"].duplicated().any():
             raise FormatError("the cohort's manifest names a crop twice", where=self.folder)
         split = self.folds["group"].duplicated()
@@ -108,16 +143,22 @@ class Cohort:
         if len(straddling):
             raise FormatError("a unit belongs to two groups", where=self.folder, got=f"{len(straddling)} units")
         units = units.merge(self.folds, on="group", how="left").sort_values("unit", ignore_index=True)
+        if self.shared is not None:
+            units = units.set_index("unit").reindex(list(self.shared.units)).reset_index(names="unit")
         units["fold"] = units["fold"].fillna(-1).astype(int)
         units["split"] = units["split"].fillna(TRAIN).astype(str)
-        units.insert(2, "unit_id", keyed_hashes(self.key, "unit", units["unit"]))
-        units.insert(3, "group_id", keyed_hashes(self.key, "group", units["group"]))
+        units.insert(2, "unit_id", self.hashed("unit", units["unit"]))
+        units.insert(3, "group_id", self.hashed("group", units["group"]))
         return units
+
+    def hashed(self, kind: str, names: Iterable[str]) -> list[str]:
+        """Hash names of one kind (``unit``, ``group``, ...) under the key; a shared cohort's are hashed already."""
+        return [str(n) for n in names] if self.key is None else keyed_hashes(self.key, kind, names)
 
     @cached_property
     def fold_hash(self) -> str:
         """Hash of the fold assignment, over hashed groups."""
-        return fold_hash(self.folds, keyed_hashes(self.key, "group", self.folds["group"]))
+        return fold_hash(self.folds, self.hashed("group", self.folds["group"]))
 
     @cached_property
     def fingerprint(self) -> str:
@@ -127,7 +168,7 @@ class Cohort:
     @property
     def key_id(self) -> str:
         """Hash that tells the key from another without giving it away."""
-        return keyed_hash(self.key, "key")
+        return self.shared.key_id if self.key is None and self.shared else keyed_hash(self.key or b"", "key")
 
     @property
     def labelled(self) -> bool:
@@ -141,6 +182,12 @@ class Cohort:
             raise MismatchError("was indexed without a task, so it has no labels", where=self.folder, do=do)
         return self.task
 
+    def need_files(self) -> None:
+        """Raise UserError for a shared cohort, which names no file, before any work is done on pixels."""
+        if self.shared is not None:
+            do = "Give the private cohort that it was made from, or a store that was shared with it"
+            raise UserError("is a shared cohort: it holds no paths, so no image can be read", where=self.folder, do=do)
+
     def save(self, out: Path, *, overwrite: bool = False) -> Cohort:
         """Write the cohort as a folder and return it as loaded from there.
 
@@ -148,7 +195,11 @@ class Cohort:
         ------
         ExistsError
             `out` exists and `overwrite` is off.
+        UserError
+            The cohort is a shared one: its folder is to be copied.
         """
+        if self.key is None:
+            raise UserError("is a shared cohort", where=self.folder, do="Copy its folder")
         with new_folder(out, "cohort", overwrite=overwrite) as folder:
             for name in ("manifest", "links", "targets", "folds"):
                 getattr(self, name).to_parquet(folder / f"{name}.parquet", index=False)
@@ -179,6 +230,8 @@ class Cohort:
             A file in it is missing or damaged.
         """
         header = read_header(folder, "cohort", FORMAT)
+        if header.get("shared"):
+            return cls._load_shared(folder, header)
         try:
             tables = {n: pd.read_parquet(folder / f"{n}.parquet") for n in ("manifest", "links", "targets", "folds")}
             quarantine = pd.read_csv(folder / "quarantine" / "index.csv", dtype=str, keep_default_na=False)
@@ -190,5 +243,24 @@ class Cohort:
             key=read_key(folder / "key"),
             quarantine=quarantine,
             folder=folder,
+            shared=None,
             **tables,
         )
+
+    @classmethod
+    def _load_shared(cls, folder: Path, header: Mapping[str, Any]) -> Cohort:
+        """Read what `radboost.data.share.share_cohort` wrote; columns that it left out are there and empty."""
+        names = ("manifest", "links", "targets", "folds", "units")
+        try:
+            tables = {n: pd.read_parquet(folder / f"{n}.parquet") for n in names}
+            shared = Shared(str(header["key_id"]), tuple(tables.pop("units")["unit"].astype(str)))
+            task = Task.from_dict(header["task"])
+        except (OSError, ValueError, KeyError) as error:
+            raise FormatError("is damaged", where=folder, got=str(error), do="Share the cohort anew") from error
+        tables["manifest"] = tables["manifest"].assign(path="", instance="", **NO_BOX)
+        manifest, links, targets, folds = (tables[name] for name in names[:4])
+        cohort = cls(folder, task, manifest, links, targets, folds, None, folder=folder, shared=shared)
+        found = (cohort.fingerprint, cohort.fold_hash, len(cohort.units))
+        if found != (header["fingerprint"], header["fold_hash"], header["units"]) or cohort.units["group"].isna().any():
+            raise FormatError("does not hold what its header says", where=folder, do="Share the cohort anew")
+        return cohort

@@ -12,7 +12,11 @@ __all__ = ["crop_jobs", "refuse_unboxed"]
 
 
 def refuse_unboxed(cohort: Cohort, policy: PixelPolicy) -> None:
-    """Raise UserError where boxes are asked for and the cohort's table gave none, before any work is done."""
+    """Raise UserError where boxes are asked for and the cohort's table gave none, before any work is done.
+
+    A shared cohort, which names no files at all, is refused as well.
+    """
+    cohort.need_files()
     if policy.crop == "box" and not (cohort.manifest["box_unit"] != "").any():
         do = "Name the four columns under [images] box in the task file and index again, or choose another --crop"
         raise UserError("the cohort has no boxes", where=cohort.folder, do=do)
@@ -30,6 +34,7 @@ def crop_jobs(cohort: Cohort, policy: PixelPolicy, rows: Iterable[int]) -> Itera
     rows
         Row numbers.
     """
+    cohort.need_files()
     paths, frames = (cohort.manifest[name].to_numpy() for name in ("path", "frame"))
     edges, units = cohort.manifest[BOX[:4]].to_numpy(float), cohort.manifest["box_unit"].to_numpy()
     for row in rows:

@@ -15,13 +15,16 @@ from radboost.data.folder import file_sha256
 from radboost.data.identity import ID_CHARACTERS
 from radboost.data.store.header import DAMAGED, part_is_whole, store_header
 from radboost.data.store.parts import PARTS, Part, read_parts
-from radboost.data.store.shard import COLUMNS, ID_DTYPE, Span, shard_spans
+from radboost.data.store.shard import COLUMNS, ID_DTYPE, Span, map_shard, shard_spans
 from radboost.errors import FormatError, UserError
 
 if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["EmbeddingStore"]
+
+MAPS = 256
+"""Shards mapped at once: a map may hold a file descriptor, of which a process commonly has 1,024."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,8 @@ class EmbeddingStore:
     folder: Path
     header: Mapping[str, Any] = field(repr=False)
     parts: tuple[Part, ...] = field(repr=False)
-    _maps: dict[tuple[int, str], npt.NDArray[Any]] = field(default_factory=dict, repr=False, compare=False)
+    _maps: dict[int, dict[str, npt.NDArray[Any]]] = field(default_factory=dict, repr=False, compare=False)
+    _spans: dict[int, dict[str, Span]] = field(default_factory=dict, repr=False, compare=False)
     _sorted: dict[int, tuple[npt.NDArray[np.bytes_], npt.NDArray[np.int64]]] = field(
         default_factory=dict, repr=False, compare=False
     )
@@ -115,20 +119,26 @@ class EmbeddingStore:
         """First row of each shard, and the number of rows at the end."""
         return np.concatenate([[0], np.cumsum([part.rows for part in self.parts])]).astype(np.int64)
 
-    @cached_property
-    def _spans(self) -> list[dict[str, Span]]:
-        return [shard_spans(self.folder / part.name) for part in self.parts]
-
     def _mapped(self, shard: int, name: str) -> npt.NDArray[Any]:
-        # Two threads may both map one array; either map serves, so no lock is needed.
-        key = (shard, name)
-        if key not in self._maps:
-            spans = self._spans[shard]
-            rows = self.parts[shard].failed if name == "failed" else self.parts[shard].rows
-            if name not in spans or spans[name].shape[0] != rows:
-                raise FormatError(f"does not hold {name} as {PARTS} says", where=self.folder / self.parts[shard].name)
-            self._maps[key] = spans[name].map(self.folder / self.parts[shard].name)
-        return self._maps[key]
+        # Two threads may both map one shard; either map serves, so no lock is needed.
+        arrays = self._maps.get(shard)
+        if arrays is None:
+            arrays = self._maps[shard] = self._map(shard)
+            # A list, since another thread may change the mapping while this one looks for its oldest.
+            for oldest in list(self._maps)[: max(len(self._maps) - MAPS, 0)]:
+                self._maps.pop(oldest, None)
+        return arrays[name]
+
+    def _map(self, shard: int) -> dict[str, npt.NDArray[Any]]:
+        part, path = self.parts[shard], self.folder / self.parts[shard].name
+        if shard not in self._spans:
+            spans = shard_spans(path)
+            for name in (*COLUMNS, *(f"embeddings/{pool}" for pool in self.pools)):
+                rows = part.failed if name == "failed" else part.rows
+                if name not in spans or spans[name].shape[0] != rows:
+                    raise FormatError(f"does not hold {name} as {PARTS} says", where=path)
+            self._spans[shard] = spans
+        return map_shard(path, self._spans[shard])
 
     def column(self, name: str) -> npt.NDArray[Any]:
         """Read a whole column.
@@ -141,8 +151,12 @@ class EmbeddingStore:
         """
         if name not in COLUMNS:
             raise UserError("has no such column", where=self.folder, got=name, do=f"It has {', '.join(COLUMNS)}")
-        columns = [self._mapped(k, name) for k in range(len(self.parts))]
-        return np.concatenate([np.empty(0, COLUMNS[name]), *columns]).astype(COLUMNS[name], copy=False)
+        lengths = [part.failed if name == "failed" else part.rows for part in self.parts]
+        ends = np.cumsum(lengths, dtype=np.int64).tolist()
+        out = np.empty(sum(lengths), COLUMNS[name])
+        for k, end in enumerate(ends):
+            out[end - lengths[k] : end] = self._mapped(k, name)
+        return out
 
     @cached_property
     def _ids(self) -> npt.NDArray[np.bytes_]:
@@ -231,8 +245,10 @@ class EmbeddingStore:
         """
         width = self.width(pool)
         if rows is None:
-            blocks = [np.empty((0, width), self.dtype), *self.blocks(pool)]
-            return np.concatenate(blocks, dtype=np.dtype(dtype), casting="same_kind")
+            whole = np.empty((len(self), width), dtype)
+            for k, block in enumerate(self.blocks(pool)):
+                whole[self._starts[k] : self._starts[k + 1]] = block
+            return whole
         wanted = np.asarray(rows, np.int64)
         if wanted.size and (wanted.min() < 0 or wanted.max() >= len(self)):
             msg = f"rows must lie in 0..{len(self) - 1}, got {wanted.min()}..{wanted.max()}"

@@ -6,8 +6,10 @@ of the file, not a chunk.
 
 from __future__ import annotations
 
+import mmap
 import os
 import shutil
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,6 +29,7 @@ __all__ = [
     "Rows",
     "Span",
     "copy_shard",
+    "map_shard",
     "read_ids",
     "read_rows",
     "shard_fingerprint",
@@ -106,12 +109,18 @@ class Span:
     shape: tuple[int, ...]
     dtype: np.dtype[np.generic]
 
-    def map(self, path: Path) -> npt.NDArray[np.generic]:
-        """Map the array read-only; nothing is read until it is touched."""
-        if 0 in self.shape:
-            return np.empty(self.shape, self.dtype)
-        # As a plain array: the subclass costs more at each indexing than a row does.
-        return np.asarray(np.memmap(path, mode="r", dtype=self.dtype, shape=self.shape, offset=self.offset))
+
+def map_shard(path: Path, spans: Mapping[str, Span] | None = None) -> dict[str, npt.NDArray[Any]]:
+    """Map the arrays of a shard read-only, by the names of `shard_spans`; nothing is read until it is touched.
+
+    All share one map, and so at most one file descriptor, which Python before 3.13 keeps for as long as a map lives.
+    """
+    spans = shard_spans(path) if spans is None else spans
+    options: dict[str, Any] = {"trackfd": False} if sys.version_info >= (3, 13) else {}
+    with path.open("rb") as file:
+        buffer = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ, **options)
+    # Plain arrays: np.memmap costs more at each indexing than a row does.
+    return {name: np.ndarray(span.shape, span.dtype, buffer, span.offset) for name, span in spans.items()}
 
 
 def write_shard(path: Path, rows: Rows, fingerprint: str) -> None:
@@ -212,16 +221,15 @@ def _span(dataset: h5py.Dataset, path: Path) -> Span:
 
 def read_ids(path: Path) -> tuple[npt.NDArray[np.bytes_], npt.NDArray[np.bytes_]]:
     """Read (crop ids, failed crop ids) of a shard."""
-    spans = shard_spans(path)
-    return np.array(spans["crop_id"].map(path), ID_DTYPE), np.array(spans["failed"].map(path), ID_DTYPE)
+    arrays = map_shard(path)
+    return np.array(arrays["crop_id"], ID_DTYPE), np.array(arrays["failed"], ID_DTYPE)
 
 
 def read_rows(path: Path) -> Rows:
     """Map all of a shard."""
-    spans = shard_spans(path)
-    pools = [name for name in spans if name not in COLUMNS]
-    embeddings: dict[str, Any] = {name.removeprefix("embeddings/"): spans[name].map(path) for name in pools}
-    ids, view, reduce, failed = (spans[name].map(path).astype(kind, copy=False) for name, kind in COLUMNS.items())
+    arrays = map_shard(path)
+    ids, view, reduce, failed = (arrays.pop(name).astype(kind, copy=False) for name, kind in COLUMNS.items())
+    embeddings = {name.removeprefix("embeddings/"): values for name, values in arrays.items()}
     return Rows(ids, embeddings, failed, reduce, view)
 
 
