@@ -9,14 +9,12 @@ import typer
 from radboost import __version__
 from radboost.commands.blend import blend
 from radboost.commands.cohort import app as cohort
-from radboost.commands.cohort import app as cohort
 from radboost.commands.crops import crops
 from radboost.commands.demo import demo
 from radboost.commands.extract import extract
 from radboost.commands.fit_boost import fit_boost
 from radboost.commands.index import index
 from radboost.commands.predict import predict
-from radboost.commands.store import app as store
 from radboost.commands.store import app as store
 
 __all__ = ["app", "main"]
@@ -39,8 +37,6 @@ for name, command in (
     ("demo", demo),
 ):
     app.command(name)(command)
-app.add_typer(cohort, name="cohort")
-app.add_typer(store, name="store")
 app.add_typer(cohort, name="cohort")
 app.add_typer(store, name="store")
 

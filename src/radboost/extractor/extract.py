@@ -296,7 +296,6 @@ class _Run:
                 **header,
                 "cohort": self._cohort.fingerprint,
                 "key_id": self._cohort.key_id,
-                "key_id": self._cohort.key_id,
                 "config": config.recipe(config.precision),
                 "dtype": config.dtype,
             }
