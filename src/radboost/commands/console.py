@@ -94,7 +94,7 @@ def reported(debug: bool, *, resumes: bool = False) -> Iterator[None]:
         raise typer.Exit(error.exit_code) from None
     except KeyboardInterrupt:
         _err.print(
-            f"interrupted; {'finished shards are kept: run it again to go on' if resumes else 'nothing was kept'}"
+            f"interrupted; {'what is finished is kept: run it again to go on' if resumes else 'nothing was kept'}"
         )
         raise typer.Exit(INTERRUPTED) from None
     except Exception as error:

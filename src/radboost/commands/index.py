@@ -23,13 +23,16 @@ def index(
     seed: Seed = 0,
     key: Annotated[Path | None, typer.Option("--key", help="Key file of a cohort whose stores shall join.")] = None,
     frames: Annotated[str, typer.Option("--frames", help="Of multi-frame files: middle, first or all.")] = "middle",
+    headers: Annotated[
+        str, typer.Option("--headers", help="Header features: none, geometry, pixels (decodes all) or all.")
+    ] = "none",
     workers: Workers = None,
     strict: Strict = False,
     overwrite: Overwrite = False,
     debug: Debug = False,
 ) -> None:
     """Index a folder of images: ids, links to units, labels and folds become a cohort."""
-    with following(debug) as progress:
+    with following(debug, resumes=True) as progress:
         from radboost.data.folder import refuse_existing
         from radboost.data.identity import read_key
         from radboost.data.index import IndexConfig
@@ -41,6 +44,8 @@ def index(
         refuse_existing(out, "cohort", overwrite)
         # A cohort that is made anew keeps its key: another one would orphan every store that was made from it.
         known = key or (out / "key" if (out / "key").is_file() else None)
+        # Beside the cohort, hidden: a run that was cut off goes on from it.
+        journal = out.absolute().with_name(f".{out.absolute().name}.scan.jsonl")
         config = IndexConfig(
             folds=FoldSpec.parse(folds),
             seed=seed,
@@ -48,8 +53,11 @@ def index(
             frames=frames,
             workers=workers,
             strict=strict,
+            headers=headers,
+            journal=journal,
         )
         found = make(data_dir, None if task is None else get_task(task), config, progress)
         cohort = found.cohort.save(out, overwrite=overwrite)
+        journal.unlink(missing_ok=True)
     show(cohort_table(cohort, found.skipped))
     next_command(f"radboost extract {out} --out STORE")

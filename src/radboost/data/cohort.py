@@ -23,6 +23,7 @@ __all__ = [
     "METADATA",
     "NO_BOX",
     "QUARANTINE",
+    "SERIES",
     "TARGETS",
     "TRAIN",
     "Cohort",
@@ -43,6 +44,8 @@ LINKS = ["unit", "crop_id", "slot", "order"]
 TARGETS = ["unit", "group", "target", "label", "task_weight"]
 FOLDS = ["group", "fold", "split"]
 QUARANTINE = ["path", "kind", "reason"]
+SERIES = ["series", "study", "modality", "files", "ordered_by", "first", "last", "distance", "gaps", "duplicates"]
+TABLES = ("manifest", "links", "targets", "folds", "series")
 METADATA = "metadata."
 """Prefix of a task's metadata columns in the manifest."""
 
@@ -97,6 +100,10 @@ class Cohort:
         Where it was loaded from; None before it is saved.
     shared
         Given for a shared cohort: `unit` and `group` are hashed, and there are neither files nor a key.
+    series
+        One row a series, see `radboost.data.series.Arranged`.
+    headers
+        Header features, one row a crop; None where none were asked for, and once saved: see `header_features`.
     """
 
     root: Path
@@ -109,6 +116,8 @@ class Cohort:
     quarantine: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=QUARANTINE))
     folder: Path | None = None
     shared: Shared | None = field(default=None, repr=False)
+    series: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=SERIES))
+    headers: pd.DataFrame | None = None
 
     def __post_init__(self) -> None:
         for name, table, columns in (
@@ -175,6 +184,21 @@ class Cohort:
         """Whether any unit has a label."""
         return bool((self.targets["label"] >= 0).any())
 
+    def header_features(self) -> pd.DataFrame | None:
+        """Features of headers and pixels, one row a crop as in the manifest; None where none were asked for.
+
+        Raises
+        ------
+        FormatError
+            Their file is damaged.
+        """
+        if self.headers is not None or self.folder is None or not (self.folder / "headers.parquet").is_file():
+            return self.headers
+        try:
+            return pd.read_parquet(self.folder / "headers.parquet")
+        except (OSError, ValueError) as error:
+            raise FormatError("is damaged", where=self.folder / "headers.parquet", got=str(error)) from error
+
     def need_task(self) -> Task:
         """Give the task; raises MismatchError where the cohort was indexed without one."""
         if self.task is None:
@@ -201,8 +225,10 @@ class Cohort:
         if self.key is None:
             raise UserError("is a shared cohort", where=self.folder, do="Copy its folder")
         with new_folder(out, "cohort", overwrite=overwrite) as folder:
-            for name in ("manifest", "links", "targets", "folds"):
+            for name in TABLES:
                 getattr(self, name).to_parquet(folder / f"{name}.parquet", index=False)
+            if self.headers is not None:
+                self.headers.to_parquet(folder / "headers.parquet", index=False)
             (folder / "quarantine").mkdir()
             self.quarantine.to_csv(folder / "quarantine" / "index.csv", index=False)
             write_text(folder / "key", self.key.hex() + "\n", mode=0o600)
@@ -233,7 +259,7 @@ class Cohort:
         if header.get("shared"):
             return cls._load_shared(folder, header)
         try:
-            tables = {n: pd.read_parquet(folder / f"{n}.parquet") for n in ("manifest", "links", "targets", "folds")}
+            tables = {n: pd.read_parquet(folder / f"{n}.parquet") for n in TABLES}
             quarantine = pd.read_csv(folder / "quarantine" / "index.csv", dtype=str, keep_default_na=False)
         except (OSError, ValueError) as error:
             raise FormatError("is damaged", where=folder, got=str(error), do="Index the data anew") from error

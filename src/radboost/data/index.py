@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from typing import TypedDict
 
 import numpy as np
 import pandas as pd
@@ -12,12 +14,16 @@ import pandas as pd
 from radboost.data import table as tables
 from radboost.data.cohort import LINKS, METADATA, TARGETS, TRAIN, Cohort
 from radboost.data.dicom import Header
+from radboost.data.frame_values import frame_values
+from radboost.data.header_features import check_headers, header_features
 from radboost.data.identity import new_key
+from radboost.data.journal import Journal
 from radboost.data.locate import find_table, image_paths, walk
 from radboost.data.manifest import build_links, build_manifest, chosen_frames
 from radboost.data.pool import Limits
 from radboost.data.progress import Progress, Silent
-from radboost.data.scan import scan
+from radboost.data.scan import Reading, Scan, scan
+from radboost.data.series import arrange
 from radboost.data.splits import Balance, FoldSpec, by_group, make_folds
 from radboost.data.task import Task
 from radboost.errors import TableError, UserError
@@ -47,6 +53,12 @@ class IndexConfig:
         What reading one file may cost.
     strict
         The first file that cannot be read ends the run.
+    headers
+        Which header features the cohort holds: ``none``, ``geometry``, ``pixels`` (which decodes every image) or
+        ``all``.
+    journal
+        File that takes down what was read, so that a run that was cut off goes on; to be removed by the caller once
+        the cohort is saved. None: nothing is kept.
     """
 
     folds: FoldSpec = field(default_factory=FoldSpec)
@@ -57,6 +69,13 @@ class IndexConfig:
     workers: int | None = None
     limits: Limits = field(default_factory=Limits)
     strict: bool = False
+    headers: str = "none"
+    journal: Path | None = None
+
+    @property
+    def reading(self) -> Reading:
+        """How files are read."""
+        return Reading(self.workers, self.limits, self.strict)
 
 
 @dataclass(frozen=True)
@@ -99,9 +118,14 @@ def index(
         The folder is missing or holds no image.
     TableError
         The table lacks a column, holds a value the task does not allow, or names a file that is not there.
+    PixelError
+        `config.strict` is on and a file cannot be read.
     """
     config, progress = config or IndexConfig(), progress or Silent()
-    cohort = _folder(root, config, progress) if task is None else _table(root, task, config, progress)
+    check_headers(config.headers)
+    with Journal(config.journal, root) as journal:
+        job = _Job(root, config, journal, progress)
+        cohort = _folder(job) if task is None else _table(job, task)
     if set(cohort.cohort.manifest["path"]) <= set(cohort.cohort.quarantine["path"]):
         bad = len(cohort.cohort.quarantine)
         raise UserError(
@@ -110,7 +134,43 @@ def index(
     return cohort
 
 
-def _table(root: Path, task: Task, config: IndexConfig, progress: Progress) -> Indexed:
+@dataclass(frozen=True)
+class _Job:
+    """What both ways of indexing share."""
+
+    root: Path
+    config: IndexConfig
+    journal: Journal
+    progress: Progress
+
+    def scan(self, paths: Sequence[str]) -> Scan:
+        return scan(self.root, paths, self.config.reading, self.journal, self.progress)
+
+    def manifest(
+        self, crops: pd.DataFrame, found: Scan, key: bytes, where: Path | None = None
+    ) -> tuple[pd.DataFrame, pd.Series, _Described]:
+        """Make the manifest, the crop id of each row, and the tables that describe the crops."""
+        arranged, config = arrange(found.headers), self.config
+        manifest, ids = build_manifest(crops, found, arranged, key, where)
+        described: _Described = {"series": arranged.table, "headers": None}
+        if config.headers != "none":
+            values = {}
+            if config.headers != "geometry":
+                sources = config.reading, self.journal
+                values = frame_values(self.root, found, config.frames, sources, self.progress)
+            described["headers"] = header_features(manifest, found, arranged, config.headers, values)
+        return manifest, ids, described
+
+
+class _Described(TypedDict):
+    """Tables beside the manifest, by field of the cohort."""
+
+    series: pd.DataFrame
+    headers: pd.DataFrame | None
+
+
+def _table(job: _Job, task: Task) -> Indexed:
+    root, config = job.root, job.config
     where = find_table(root, task, prefer_test=config.new_exams)
     rows = tables.read_table(where)
     # A table for new exams has no label columns; the labelled one must have them all.
@@ -131,11 +191,12 @@ def _table(root: Path, task: Task, config: IndexConfig, progress: Progress) -> I
     )
     features = tables.metadata(rows, task, where).add_prefix(METADATA)
     crops = crops.join(features).join(tables.boxes(rows, task, where))
-    found = scan(root, sorted(set(crops["path"])), config.workers, config.limits, progress)
-    # The table calls it an image, so a file that is none is a fault, not a stray.
-    found.bad += [(path, "no image", kind) for path, kind in found.skipped.items()]
+    found = job.scan(sorted(set(crops["path"])))
+    for path, kind in found.skipped.items():
+        # The table calls it an image, so a file that is none is a fault, not a stray.
+        found.set_aside(path, "no image", kind)
     crops = chosen_frames(crops, found, config.frames)
-    manifest, crops["crop_id"] = build_manifest(crops, found, key, where)
+    manifest, crops["crop_id"], described = job.manifest(crops, found, key, where)
     links = build_links(crops, manifest, task)
     groups = rows[task.group].rename("group")
     column = None
@@ -147,12 +208,14 @@ def _table(root: Path, task: Task, config: IndexConfig, progress: Progress) -> I
         folds = make_folds(_balance(targets, crops, task), config.folds, config.seed, column)
     else:
         folds = _one_split(groups.unique())
-    return Indexed(Cohort(root, task, manifest, links, targets, folds, key, found.quarantine), Counter())
+    cohort = Cohort(root, task, manifest, links, targets, folds, key, found.quarantine, **described)
+    return Indexed(cohort, Counter())
 
 
-def _folder(root: Path, config: IndexConfig, progress: Progress) -> Indexed:
+def _folder(job: _Job) -> Indexed:
+    root, config = job.root, job.config
     key = config.key or new_key()
-    found = scan(root, list(walk(root)), config.workers, config.limits, progress)
+    found = job.scan(list(walk(root)))
     paths, headers = list(found.headers), list(found.headers.values())
     crops = pd.DataFrame(
         {
@@ -168,11 +231,11 @@ def _folder(root: Path, config: IndexConfig, progress: Progress) -> Indexed:
     unique = (instances != "") & ~instances.duplicated(keep=False)
     crops["unit"] = instances.where(unique, crops["path"])
     crops = chosen_frames(crops, found, config.frames)
-    manifest, crops["crop_id"] = build_manifest(crops, found, key)
+    manifest, crops["crop_id"], described = job.manifest(crops, found, key)
     links = manifest[["crop_id", "order"]].assign(unit=crops["unit"].to_numpy(), slot="image")[LINKS]
     targets = pd.DataFrame(columns=TARGETS).astype({"label": int, "task_weight": float})
     folds = _one_split(crops["group"].unique())
-    cohort = Cohort(root, None, manifest, links, targets, folds, key, found.quarantine)
+    cohort = Cohort(root, None, manifest, links, targets, folds, key, found.quarantine, **described)
     return Indexed(cohort, Counter(found.skipped.values()))
 
 

@@ -12,6 +12,7 @@ from radboost.data.cohort import BOX, LINKS, METADATA, NO_BOX
 from radboost.data.dicom import MIDDLE, Header
 from radboost.data.identity import keyed_hash
 from radboost.data.scan import Scan
+from radboost.data.series import Arranged
 from radboost.data.task import OPPOSITE, Task
 from radboost.errors import TableError, UserError, offenders
 
@@ -49,7 +50,7 @@ def chosen_frames(crops: pd.DataFrame, found: Scan, policy: str) -> pd.DataFrame
 
 
 def build_manifest(
-    crops: pd.DataFrame, found: Scan, key: bytes, where: Path | None = None
+    crops: pd.DataFrame, found: Scan, arranged: Arranged, key: bytes, where: Path | None = None
 ) -> tuple[pd.DataFrame, pd.Series]:
     """Make the manifest, one row a crop in the order of the table, and tell the crop of each row.
 
@@ -63,6 +64,8 @@ def build_manifest(
         `group`, `laterality`, `view`, metadata. Rows of the same file, frame and box are one crop.
     found
         Headers and content marks.
+    arranged
+        Where slices lie along the normal of their series, which is then their order.
     key
         Of the cohort.
     where
@@ -96,12 +99,14 @@ def build_manifest(
     first = ~ids.duplicated()
     rows = crops[first].drop(columns=[c for c in ("unit", "slot") if c in crops.columns])
     headers = [found.headers.get(p) for p in rows["path"]]
+    along = arranged.slices["along"].reindex(rows["path"]).to_numpy(float)
+    counted = [_counted(h, int(f)) for h, f in zip(headers, rows["frame"], strict=True)]
     manifest = rows.assign(
         crop_id=ids[first],
         study=[h.study_uid if h else "" for h in headers],
         series=[h.series_uid if h else "" for h in headers],
         instance=[h.instance_uid if h else "" for h in headers],
-        order=[_order(h, int(f)) for h, f in zip(headers, rows["frame"], strict=True)],
+        order=np.where(np.isnan(along), counted, along),
         rows=[h.rows if h else -1 for h in headers],
         columns=[h.columns if h else -1 for h in headers],
         # Pictures have an ending where DICOM has a transfer syntax.
@@ -116,7 +121,7 @@ def _box(values: list[object]) -> list[object]:
     return [*edges, unit] if unit else []
 
 
-def _order(header: Header | None, frame: int) -> float:
+def _counted(header: Header | None, frame: int) -> float:
     """Order within the series as the scanner counted, frames of one file between it and the next."""
     if header is None:
         return float(max(frame, 0))

@@ -4,19 +4,35 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from pydicom.dataset import Dataset, FileDataset
 
-from radboost.data.dicom.door import items, number, numbers, text
+from radboost.data.dicom.door import items
 from radboost.data.dicom.kinds import NotAnImage, classify
 from radboost.data.dicom.parse import parse
 from radboost.data.dicom.pixel_data import without_pixels
+from radboost.data.dicom.quick import first_number, numbers, tag_of, text
 from radboost.errors import PixelError
 
 __all__ = ["Header", "NotAnImage", "classify", "read_header", "spacing_of"]
 
+# All that is read here, and what tells why a data set has no pixels; the rest of a header is passed over.
+_TAGS = [
+    tag_of(keyword)
+    for keyword in (
+        *("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "PatientID", "PatientAge"),
+        *("Modality", "Manufacturer", "ManufacturerModelName", "BodyPartExamined", "PatientPosition"),
+        *("PatientOrientation", "ImageLaterality", "Laterality", "ViewPosition", "InstanceNumber"),
+        *("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "ImagerPixelSpacing", "SliceThickness"),
+        *("Rows", "Columns", "NumberOfFrames", "BitsAllocated", "BitsStored", "PixelRepresentation"),
+        *("PhotometricInterpretation", "RescaleIntercept", "RescaleSlope", "WindowCenter", "WindowWidth"),
+        *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence", "DirectoryRecordSequence"),
+    )
+]
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, slots=True)
 class Header:
     """One image's attributes; empty text or None where the file does not say.
 
@@ -45,6 +61,18 @@ class Header:
         Patient's Age in years.
     manufacturer, model
         Of the machine.
+    signed
+        Pixel Representation: whether stored values are signed.
+    intercept, slope
+        Of the rescale, where a scalar stands.
+    window
+        Centre and width of the first window, in rescaled units.
+    thickness
+        Slice Thickness in millimetres.
+    body_part, patient_position
+        Body Part Examined; Patient Position (HFS, ...).
+    patient_orientation
+        Directions of rows and columns, ``A/FR`` (PS3.3 C.7.6.1.1.1).
     """
 
     patient_id: str
@@ -68,15 +96,25 @@ class Header:
     age: float | None
     manufacturer: str
     model: str
+    signed: bool
+    intercept: float | None
+    slope: float | None
+    window: tuple[float, ...] | None
+    thickness: float | None
+    body_part: str
+    patient_position: str
+    patient_orientation: str
 
 
-def read_header(path: Path) -> Header:
+def read_header(path: Path, file: BinaryIO | None = None) -> Header:
     """Read the header of one DICOM image, up to its pixels.
 
     Parameters
     ----------
     path
         The file, with or without preamble.
+    file
+        The same, open at its start; it stays open.
 
     Returns
     -------
@@ -90,13 +128,13 @@ def read_header(path: Path) -> Header:
     PixelError
         When it is no DICOM file, or its header is damaged.
     """
-    parsed = parse(path)
+    parsed = parse(path, _TAGS, file)
     dataset = parsed.dataset
     meta = dataset.file_meta
     sop_class = text(dataset, "SOPClassUID") or text(meta, "MediaStorageSOPClassUID")
     if parsed.pixels is None:
         raise without_pixels(dataset, path)
-    rows, columns = (int(number(dataset, keyword, 0) or 0) for keyword in ("Rows", "Columns"))
+    rows, columns = (int(first_number(dataset, keyword, 0) or 0) for keyword in ("Rows", "Columns"))
     if rows < 1 or columns < 1:
         raise PixelError("the header gives no image size", got=f"{rows} rows x {columns} columns")
     return Header(
@@ -111,8 +149,8 @@ def read_header(path: Path) -> Header:
         instance_number=_integer(dataset, "InstanceNumber"),
         rows=rows,
         columns=columns,
-        frames=max(1, int(number(dataset, "NumberOfFrames", 1) or 1)),
-        bits_stored=int(number(dataset, "BitsStored") or number(dataset, "BitsAllocated") or 0),
+        frames=max(1, int(first_number(dataset, "NumberOfFrames", 1) or 1)),
+        bits_stored=int(first_number(dataset, "BitsStored") or first_number(dataset, "BitsAllocated") or 0),
         photometric=text(dataset, "PhotometricInterpretation").upper(),
         transfer_syntax=text(meta, "TransferSyntaxUID"),
         position=numbers(dataset, "ImagePositionPatient", 3),
@@ -121,6 +159,14 @@ def read_header(path: Path) -> Header:
         age=_age(text(dataset, "PatientAge")),
         manufacturer=text(dataset, "Manufacturer"),
         model=text(dataset, "ManufacturerModelName"),
+        signed=first_number(dataset, "PixelRepresentation", 0) == 1,
+        intercept=_first(dataset, "RescaleIntercept"),
+        slope=_first(dataset, "RescaleSlope"),
+        window=_window(dataset),
+        thickness=_first(dataset, "SliceThickness"),
+        body_part=text(dataset, "BodyPartExamined").upper(),
+        patient_position=text(dataset, "PatientPosition").upper(),
+        patient_orientation=text(dataset, "PatientOrientation", separator="/").upper(),
     )
 
 
@@ -160,15 +206,27 @@ def _laterality(dataset: FileDataset) -> str:
 
 
 def _soft_items(dataset: Dataset, keyword: str) -> list[Dataset]:
+    if tag_of(keyword) not in dataset:
+        return []
     try:
         return items(dataset, keyword)
     except PixelError:
         return []
 
 
-def _integer(dataset: FileDataset, keyword: str) -> int | None:
+def _first(dataset: FileDataset, keyword: str) -> float | None:
     value = numbers(dataset, keyword)
-    return None if value is None else int(value[0])
+    return None if value is None else value[0]
+
+
+def _integer(dataset: FileDataset, keyword: str) -> int | None:
+    value = _first(dataset, keyword)
+    return None if value is None else int(value)
+
+
+def _window(dataset: FileDataset) -> tuple[float, ...] | None:
+    centre, width = _first(dataset, "WindowCenter"), _first(dataset, "WindowWidth")
+    return None if centre is None or width is None else (centre, width)
 
 
 def _age(value: str) -> float | None:

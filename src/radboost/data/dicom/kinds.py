@@ -8,7 +8,10 @@ from typing import Literal
 from radboost.data.codecs import SUFFIXES, is_raster
 from radboost.errors import PixelError
 
-__all__ = ["Kind", "NotAnImage", "classify"]
+__all__ = ["START", "Kind", "NotAnImage", "classify", "kind_of"]
+
+START = 132
+"""First bytes of a file that tell its kind."""
 
 Kind = Literal["dicom", "raster", "other"]
 
@@ -43,11 +46,14 @@ def classify(path: Path) -> Kind:
         When the file cannot be opened.
     """
     try:
-        with path.open("rb") as file:
-            start = file.read(132)
+        with path.open("rb", buffering=0) as file:
+            return kind_of(file.read(START), path.suffix.lower())
     except OSError as error:
         raise PixelError("the file cannot be opened", got=error.strerror) from error
-    suffix = path.suffix.lower()
+
+
+def kind_of(start: bytes, suffix: str) -> Kind:
+    """Tell the kind as `classify` does, from the file's first `START` bytes and its name's ending in lower case."""
     if start[128:] == b"DICM" or _is_bare_dataset(start) or suffix in _DICOM_SUFFIXES:
         return "dicom"
     if suffix in SUFFIXES or (not suffix and is_raster(start)):

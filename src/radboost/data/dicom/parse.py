@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -18,7 +20,10 @@ from radboost.data.dicom.diagnosis import meta_fault
 from radboost.data.dicom.door import door
 from radboost.errors import PixelError
 
-__all__ = ["MAX_INFLATED", "Parsed", "Pixels", "parse"]
+__all__ = ["BUFFER", "MAX_INFLATED", "Parsed", "Pixels", "parse"]
+
+BUFFER = 4096
+"""Bytes read at a time: a block of most file systems, and more than most headers need."""
 
 MAX_INFLATED = 1 << 30
 """Bytes that a deflated data set may have: deflate packs a thousand to one, so that a small file could ask for all."""
@@ -85,8 +90,17 @@ class Parsed:
     pixels: Pixels | None
 
 
-def parse(path: Path) -> Parsed:
+def parse(path: Path, tags: Sequence[int] | None = None, file: BinaryIO | None = None) -> Parsed:
     """Read a file, with or without preamble, up to its pixel data.
+
+    Parameters
+    ----------
+    path
+        The file.
+    tags
+        Attributes to keep; the others are passed over, and the long ones not even read. All if None.
+    file
+        The file, open at its start; it stays open. Opened and closed if None.
 
     Raises
     ------
@@ -94,8 +108,11 @@ def parse(path: Path) -> Parsed:
         When the file cannot be read as DICOM, or inflates to more than `MAX_INFLATED`.
     """
     try:
-        with door("the DICOM header cannot be read"), path.open("rb") as file:
-            return _parse(path, file)
+        with door("the DICOM header cannot be read"):
+            if file is not None:
+                return _parse(path, file, tags)
+            with path.open("rb", buffering=BUFFER) as opened:
+                return _parse(path, opened, tags)
     except PixelError as error:
         if isinstance(error.__cause__, OSError):
             raise
@@ -103,15 +120,16 @@ def parse(path: Path) -> Parsed:
         raise meta_fault(path) or error from error.__cause__
 
 
-def _parse(path: Path, file: BinaryIO) -> Parsed:
-    start = file.read(2048)
+def _parse(path: Path, file: BinaryIO, tags: Sequence[int] | None) -> Parsed:
+    # Half a buffer, so that going back to the start stays within it.
+    start = file.read(BUFFER // 2)
     file.seek(0)
     if _DEFLATED in start:
         meta = read_file_meta_info(path)
         if str(meta.get("TransferSyntaxUID", "")).encode() == _DEFLATED:
             return _deflated(meta, file)
     stop = _Stop()
-    dataset = read_partial(file, stop, force=True)
+    dataset = read_partial(file, stop, force=True, specific_tags=None if tags is None else [BaseTag(t) for t in tags])
     return Parsed(dataset, stop.found(file, path))
 
 
@@ -134,7 +152,7 @@ class _Stop:
         keyword, vr, length = self._at
         # Tag and length of 4 bytes each; VRs of long values have 4 bytes more (PS3.5 7.1.2).
         start = stream.tell() + (12 if vr in EXPLICIT_VR_LENGTH_32 else 8)
-        size = len(source) if isinstance(source, bytes) else source.stat().st_size
+        size = len(source) if isinstance(source, bytes) else os.fstat(stream.fileno()).st_size
         stated = None if length == _UNDEFINED else length
         return Pixels(keyword, vr, start, stated, max(0, size - start), source)
 
