@@ -307,6 +307,24 @@ class TestRefusals:
         with pytest.raises(UserError, match="no vision model"):
             backbone(tmp_path, random_init=0)
 
+    def test_features_that_cannot_be_told_apart(self, tmp_path):
+        # Its first token is a pooled one, which nothing in the model says: a mean would count it as a patch.
+        config = transformers.DINOv3ConvNextConfig(hidden_sizes=[8, 8, 16, 32], depths=[1, 1, 1, 1])
+        (tmp_path / "config.json").write_text(json.dumps(config.to_dict()))
+        with pytest.raises(UserError, match="no square of patches"):
+            backbone(tmp_path, random_init=0, size=64)
+
+    def test_a_network_that_hides_patches_at_random(self, tmp_path):
+        (tmp_path / "config.json").write_text(json.dumps(transformers.ViTMAEConfig(**TINY).to_dict()))
+        with pytest.raises(UserError, match="no square of patches"):
+            backbone(tmp_path, random_init=0)
+
+    def test_a_network_that_wants_more_than_pixels(self, tmp_path):
+        settings = {k: v for k, v in TINY.items() if k != "image_size"}
+        (tmp_path / "config.json").write_text(json.dumps(transformers.Siglip2VisionConfig(**settings).to_dict()))
+        with pytest.raises(UserError, match="pixel_attention_mask"):
+            backbone(tmp_path, random_init=0)
+
     def test_a_folder_that_is_none(self, tmp_path):
         for folder in (tmp_path, tmp_path / "absent"):
             with pytest.raises(WeightsError, match=r"no config\.json"):

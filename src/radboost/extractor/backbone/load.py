@@ -130,7 +130,7 @@ def _probe(network: Network, config: BackboneConfig, size: int) -> tuple[Layout,
     try:
         with torch.inference_mode():
             features = _features(network.model, torch.zeros(1, 3, size, size))
-    except (AssertionError, ValueError, RuntimeError) as error:
+    except (AssertionError, ValueError, RuntimeError, TypeError) as error:
         raise size_error(config.name, size, error) from error
     if not torch.is_tensor(features) or features.ndim not in (3, 4):
         raise UserError("gives no feature map to pool", where=config.name, do="Choose another --backbone")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import json
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,8 +17,9 @@ from torch import nn
 from radboost.errors import UserError, WeightsError, offenders
 from radboost.extractor.backbone.config import TRANSFORMERS, BackboneConfig
 from radboost.extractor.backbone.hub import with_pretrained
-from radboost.extractor.backbone.network import Network, size_error
+from radboost.extractor.backbone.network import Network
 from radboost.extractor.backbone.pooling import Layout
+from radboost.extractor.backbone.processor import processor_scaling, processor_size, read_processor
 from radboost.extractor.backbone.weights import SETTINGS, folder_weights, read_checkpoint
 
 __all__ = ["transformers_network", "transformers_size"]
@@ -27,8 +27,6 @@ __all__ = ["transformers_network", "transformers_size"]
 SAFETENSORS = ("model.safetensors", "model-*.safetensors", "model.safetensors.index.json")
 TORCH_FILES = ("pytorch_model*.bin", "pytorch_model.bin.index.json")
 CLASS_TOKENS = ("cls_token", "class_embedding", "class_token")
-UNSCALED = ((0.5,) * 3, (0.5,) * 3)
-"""Mean and standard deviation of untrained networks whose config says nothing: pixels in -1..1."""
 
 
 def transformers_network(config: BackboneConfig) -> Network:
@@ -44,7 +42,7 @@ def transformers_network(config: BackboneConfig) -> Network:
             model = _seeded(library, settings, config.random_init, config.name)
         else:
             model = _trained(library, settings, (None if own else config.checkpoint) or folder, config.name)
-    mean, std = _scaling(_processor(folder), config)
+    mean, std = processor_scaling(read_processor(folder), untrained=config.random_init is not None)
     patch = getattr(settings, "patch_size", None)
     side = max(patch) if isinstance(patch, list | tuple) else patch
     has_cls = any(name.rpartition(".")[2] in CLASS_TOKENS for name, _ in model.named_parameters())
@@ -67,14 +65,11 @@ def transformers_size(config: BackboneConfig) -> int:
     """
     library = _library(config.name)
     folder = _folder(config, weights=False)
-    processor = _processor(folder)
-    cropped = processor.get("crop_size") if processor.get("do_center_crop") else None
-    own = getattr(_settings(library, folder, config.name), "image_size", None)
-    for found in (cropped, processor.get("size"), own):
-        sides = list(found.values()) if isinstance(found, dict) else found
-        side = max(sides, default=None) if isinstance(sides, list | tuple) else sides
-        if isinstance(side, int):
-            return side
+    processor = read_processor(folder)
+    side = processor_size(processor) or getattr(_settings(library, folder, config.name), "image_size", None)
+    side = max(side) if isinstance(side, list | tuple) else side
+    if isinstance(side, int):
+        return side
     raise UserError("does not say what size its images have", where=config.name, do="Give --size")
 
 
@@ -211,46 +206,17 @@ def _stripped(model: nn.Module, name: str) -> nn.Module:
     return model
 
 
-def _processor(folder: Path) -> dict[str, Any]:
-    """Read what the image processor's config says, {} where there is none."""
-    for name in SETTINGS[1:]:
-        try:
-            found = json.loads((folder / name).read_text("utf-8"))
-        except FileNotFoundError:
-            continue
-        except (OSError, ValueError) as error:
-            raise WeightsError("cannot be read as JSON", where=folder.name, got=name) from error
-        found = found.get("image_processor", found) if isinstance(found, dict) else {}
-        if "image_mean" in found or "size" in found:
-            return dict(found)
-    return {}
-
-
-def _scaling(
-    processor: dict[str, Any], config: BackboneConfig
-) -> tuple[tuple[float, ...] | None, tuple[float, ...] | None]:
-    """Give mean and standard deviation of pixels in 0..1; the library's are of pixels times its `rescale_factor`."""
-    if processor.get("rescale_offset"):
-        return None, None
-    mean, std = processor.get("image_mean"), processor.get("image_std")
-    if processor.get("do_normalize") is False:
-        mean, std = 0.0, 1.0
-    if mean is None or std is None:
-        return UNSCALED if config.random_init is not None else (None, None)
-    factor = float(processor.get("rescale_factor", 1 / 255)) if processor.get("do_rescale", True) else 1.0
-    unit = 1.0 if math.isclose(255 * factor, 1, rel_tol=1e-6) else 255 * factor
-    both = ((v,) * 3 if isinstance(v, int | float) else tuple(v) for v in (mean, std))
-    scaled_mean, scaled_std = (tuple(float(v) / unit for v in values) for values in both)
-    return scaled_mean, scaled_std
-
-
 def _layout(features: torch.Tensor, config: BackboneConfig, patch: int | None) -> Layout:
-    if features.ndim != 3 or patch is None or config.size is None:
+    """Tell patches from what stands before them; `patch` is None where there is no class token."""
+    if features.ndim != 3 or config.size is None:
         return Layout()
-    prefix = features.shape[1] - (config.size // patch) ** 2
-    if prefix < 1:
-        raise size_error(config.name, config.size, ValueError(f"{features.shape[1]} tokens"))
-    return Layout(prefix=prefix, has_cls=True)
+    tokens = features.shape[1]
+    # Square images have a square of patches, however often they were merged on their way.
+    prefix = 0 if patch is None else tokens - (config.size // patch) ** 2
+    if math.isqrt(tokens - prefix) ** 2 != tokens - prefix or (patch is not None and prefix < 1):
+        do = "Choose another --backbone"
+        raise UserError("gives tokens that are no square of patches", where=config.name, got=tokens, do=do)
+    return Layout(prefix=prefix, has_cls=prefix > 0)
 
 
 class _Features(nn.Module):
