@@ -67,10 +67,7 @@ def test_an_unknown_pool_is_the_users_mistake(store):
             ask("cls")
 
 
-@pytest.mark.parametrize("maps", [1, 256])
-def test_threads_read_what_one_reader_reads(store, monkeypatch, maps):
-    # With one map at most, threads take each other's maps away all the time.
-    monkeypatch.setattr("radboost.data.store.reader.MAPS", maps)
+def test_threads_read_what_one_reader_reads(store):
     rng = np.random.default_rng(0)
     asked = [rng.integers(0, 6, 9) for _ in range(64)]
     fresh = EmbeddingStore.open(store.folder)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from radboost.data.folder import file_sha256
 from radboost.data.identity import ID_CHARACTERS
 from radboost.data.store.header import DAMAGED, part_is_whole, store_header
 from radboost.data.store.parts import PARTS, Part, read_parts
-from radboost.data.store.shard import COLUMNS, ID_DTYPE, Span, map_shard, shard_spans
+from radboost.data.store.shard import COLUMNS, ID_DTYPE, map_shard, shard_spans
 from radboost.errors import FormatError, UserError
 
 if TYPE_CHECKING:
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["EmbeddingStore"]
 
-MAPS = 256
-"""Shards mapped at once: a map may hold a file descriptor, of which a process commonly has 1,024."""
+SPARSE = 4
+"""Rows a shard; below that, taking them one by one costs less than gathering them shard by shard."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class EmbeddingStore:
     header: Mapping[str, Any] = field(repr=False)
     parts: tuple[Part, ...] = field(repr=False)
     _maps: dict[int, dict[str, npt.NDArray[Any]]] = field(default_factory=dict, repr=False, compare=False)
-    _spans: dict[int, dict[str, Span]] = field(default_factory=dict, repr=False, compare=False)
+    _pools: dict[str, list[npt.NDArray[np.floating]]] = field(default_factory=dict, repr=False, compare=False)
     _sorted: dict[int, tuple[npt.NDArray[np.bytes_], npt.NDArray[np.int64]]] = field(
         default_factory=dict, repr=False, compare=False
     )
@@ -124,21 +125,16 @@ class EmbeddingStore:
         arrays = self._maps.get(shard)
         if arrays is None:
             arrays = self._maps[shard] = self._map(shard)
-            # A list, since another thread may change the mapping while this one looks for its oldest.
-            for oldest in list(self._maps)[: max(len(self._maps) - MAPS, 0)]:
-                self._maps.pop(oldest, None)
         return arrays[name]
 
     def _map(self, shard: int) -> dict[str, npt.NDArray[Any]]:
         part, path = self.parts[shard], self.folder / self.parts[shard].name
-        if shard not in self._spans:
-            spans = shard_spans(path)
-            for name in (*COLUMNS, *(f"embeddings/{pool}" for pool in self.pools)):
-                rows = part.failed if name == "failed" else part.rows
-                if name not in spans or spans[name].shape[0] != rows:
-                    raise FormatError(f"does not hold {name} as {PARTS} says", where=path)
-            self._spans[shard] = spans
-        return map_shard(path, self._spans[shard])
+        spans = shard_spans(path)
+        for name in (*COLUMNS, *(f"embeddings/{pool}" for pool in self.pools)):
+            rows = part.failed if name == "failed" else part.rows
+            if name not in spans or spans[name].shape[0] != rows:
+                raise FormatError(f"does not hold {name} as {PARTS} says", where=path)
+        return map_shard(path, spans)
 
     def column(self, name: str) -> npt.NDArray[Any]:
         """Read a whole column.
@@ -246,7 +242,7 @@ class EmbeddingStore:
         width = self.width(pool)
         if rows is None:
             whole = np.empty((len(self), width), dtype)
-            for k, block in enumerate(self.blocks(pool)):
+            for k, block in enumerate(self._blocks(pool)):
                 whole[self._starts[k] : self._starts[k + 1]] = block
             return whole
         wanted = np.asarray(rows, np.int64)
@@ -254,11 +250,29 @@ class EmbeddingStore:
             msg = f"rows must lie in 0..{len(self) - 1}, got {wanted.min()}..{wanted.max()}"
             raise IndexError(msg)
         out = np.empty((len(wanted), width), dtype)
+        if not len(wanted):
+            return out
+        blocks = self._blocks(pool)
+        # The last shard that begins there: shards without a row begin where the next one does.
         shard = np.searchsorted(self._starts, wanted, side="right") - 1
-        for k in np.unique(shard):
-            here = np.flatnonzero(shard == k)
-            out[here] = self._mapped(int(k), f"embeddings/{pool}")[wanted[here] - self._starts[k]]
+        within = wanted - self._starts[shard]
+        order = np.argsort(shard, kind="stable")
+        cuts = [0, *(np.flatnonzero(np.diff(shard[order])) + 1).tolist(), len(wanted)]
+        if len(wanted) < SPARSE * len(cuts):
+            rows_there = zip(shard.tolist(), within.tolist(), strict=True)
+            np.concatenate([blocks[k][row] for k, row in rows_there], out=out.reshape(-1), casting="same_kind")
+            return out
+        gathered = np.empty((len(wanted), width), self.dtype)
+        within = within[order]
+        for low, high in pairwise(cuts):
+            np.take(blocks[shard[order[low]]], within[low:high], axis=0, out=gathered[low:high], mode="clip")
+        out[order] = gathered
         return out
+
+    def _blocks(self, pool: str) -> list[npt.NDArray[np.floating]]:
+        if pool not in self._pools:
+            self._pools[pool] = [self._mapped(k, f"embeddings/{pool}") for k in range(len(self.parts))]
+        return self._pools[pool]
 
     def batches(
         self, pool: str, size: int, seed: int, rows: npt.ArrayLike | None = None
@@ -290,8 +304,7 @@ class EmbeddingStore:
     def blocks(self, pool: str) -> Iterator[npt.NDArray[np.floating]]:
         """Yield each shard's embeddings, mapped: (rows of the shard, width) in the dtype on disk."""
         self.width(pool)
-        for k in range(len(self.parts)):
-            yield self._mapped(k, f"embeddings/{pool}")
+        yield from self._blocks(pool)
 
     def verify(self) -> list[str]:
         """Read every byte and name the shards whose sha256 is no longer the one recorded; `verify_store` tells more."""

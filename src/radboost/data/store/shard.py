@@ -6,10 +6,8 @@ of the file, not a chunk.
 
 from __future__ import annotations
 
-import mmap
 import os
 import shutil
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +17,7 @@ from typing import Any
 import h5py
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from radboost.data.identity import ID_CHARACTERS
 from radboost.errors import FormatError, RadboostError
@@ -113,13 +112,12 @@ class Span:
 def map_shard(path: Path, spans: Mapping[str, Span] | None = None) -> dict[str, npt.NDArray[Any]]:
     """Map the arrays of a shard read-only, by the names of `shard_spans`; nothing is read until it is touched.
 
-    All share one map, and so at most one file descriptor, which Python before 3.13 keeps for as long as a map lives.
+    A map outlives its file descriptor, so a store may have more shards than a process may have files open.
     """
     spans = shard_spans(path) if spans is None else spans
-    options: dict[str, Any] = {"trackfd": False} if sys.version_info >= (3, 13) else {}
-    with path.open("rb") as file:
-        buffer = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ, **options)
-    # Plain arrays: np.memmap costs more at each indexing than a row does.
+    # Python's own mmap, and so np.memmap, keeps a descriptor as long as the map (before 3.13); Arrow's does not.
+    with pa.memory_map(str(path)) as file:
+        buffer = file.read_buffer()
     return {name: np.ndarray(span.shape, span.dtype, buffer, span.offset) for name, span in spans.items()}
 
 
