@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,13 +10,14 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
+from pydicom.dataset import Dataset, FileMetaDataset
 
 from radboost.data.cohort import Cohort
 from radboost.data.dicom.write import DicomImage, write_dicom
 from radboost.data.index import IndexConfig, index
 from radboost.data.splits import FoldSpec
 from radboost.data.tasks import get_task
-from radboost.errors import FormatError, TableError, TaskError, UserError
+from radboost.errors import FormatError, PixelError, TableError, TaskError, UserError
 
 RSNA = get_task("rsna-breast")
 COLUMNS = ["site_id", "patient_id", "image_id", "laterality", "view", "age", "cancer", "implant", "machine_id"]
@@ -208,6 +210,63 @@ def test_a_folder_without_a_task(tmp_path):
     assert found.skipped.total() == 2
     assert found.cohort.quarantine["path"].tolist() == ["broken.dcm"]
     assert not found.cohort.labelled
+
+
+def others(root: Path) -> dict[str, str]:
+    """Write what is no image, of every kind, and tell the kind of each."""
+    sop = {"report": "88.67", "state": "11.1", "plan": "481.5"}
+    for name, number in sop.items():
+        dataset = Dataset()
+        dataset.SOPClassUID, dataset.SOPInstanceUID = f"1.2.840.10008.5.1.4.1.1.{number}", "1.2.3"
+        dataset.Modality = {"report": "SR", "state": "PR", "plan": "RTPLAN"}[name]
+        _save(dataset, root / f"{name}.dcm")
+    directory = Dataset()
+    directory.DirectoryRecordSequence = []
+    _save(directory, root / "DICOMDIR", "1.2.840.10008.1.3.10")
+    (root / "notes.txt").write_text("nothing to see")
+    (root / "LICENSE").write_text("free")
+    kinds = {f"{name}.dcm": "the object holds no image" for name in sop}
+    directory_kind = "a DICOMDIR lists images and holds none"
+    return {**kinds, "DICOMDIR": directory_kind, "notes.txt": ".txt ending", "LICENSE": "no ending"}
+
+
+def _save(dataset: Dataset, path: Path, sop_class: str = "") -> None:
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.1"
+    dataset.file_meta.MediaStorageSOPClassUID = sop_class or dataset.SOPClassUID
+    dataset.file_meta.MediaStorageSOPInstanceUID = "1.2.3"
+    dataset.save_as(path, enforce_file_format=True)
+
+
+def test_what_is_no_image_is_passed_by_and_counted_by_kind(tmp_path):
+    root = write(tmp_path / "data", screening(1), "{image_id}.dcm")
+    (root / "train.csv").unlink()
+    kinds = others(root)
+    found = index(root, None, IndexConfig(workers=1))
+    assert dict(found.skipped) == dict(Counter(kinds.values()))
+    assert len(found.cohort.manifest) == 4
+    assert found.cohort.quarantine.empty
+
+
+def test_beside_a_table_strays_do_not_matter_but_one_that_it_names_is_a_fault(tmp_path):
+    rows = screening()
+    root = write(tmp_path / "data", rows, "train_images/{patient_id}/{image_id}.dcm")
+    others(root)
+    report, first = root / "report.dcm", root / "train_images" / "1" / f"{rows['image_id'][0]}.dcm"
+    assert index(root, RSNA, IndexConfig(folds=FoldSpec(3), workers=1)).cohort.quarantine.empty
+    report.replace(first)
+    found = index(root, RSNA, IndexConfig(folds=FoldSpec(3), workers=1)).cohort
+    assert found.quarantine[["path", "kind"]].to_numpy().tolist() == [[f"train_images/1/{first.name}", "no image"]]
+    assert len(found.manifest) == len(rows)
+    with pytest.raises(PixelError, match="holds no image"):
+        index(root, RSNA, IndexConfig(folds=FoldSpec(3), workers=1, strict=True))
+
+
+def test_header_features_of_a_labelled_table(kaggle):
+    config = IndexConfig(folds=FoldSpec(3), workers=1, headers="all")
+    cohort = index(kaggle, RSNA, config).cohort
+    assert cohort.headers["crop_id"].tolist() == cohort.manifest["crop_id"].tolist()
+    assert cohort.headers["pixel_max"].notna().all()
 
 
 def test_nothing_to_read(tmp_path):

@@ -115,7 +115,7 @@ def frame_values(
         progress.say(f"{len(values):,} files' pixels read before")
         progress.advance(len(values))
     jobs = [(p, _numbers(found, p, frames), h is not None) for p, h in found.headers.items() if p not in values]
-    with reading.pool() as pool:
+    with reading.pool(len(jobs)) as pool:
         for outcome in pool.map(partial(measure, root=str(root)), jobs):
             path = outcome.job[0]
             if isinstance(outcome, Failed):

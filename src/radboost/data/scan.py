@@ -19,7 +19,7 @@ from radboost.data.pool import Done, Failed, Limits, Pool, available_cores
 from radboost.data.progress import Progress
 from radboost.errors import PixelError
 
-__all__ = ["Reading", "Scan", "scan"]
+__all__ = ["Reading", "Scan", "Sharer", "scan"]
 
 Outcome = Done[tuple[str, ...], list[Look]] | Failed[tuple[str, ...]]
 
@@ -45,9 +45,9 @@ class Reading:
     limits: Limits = field(default_factory=Limits)
     strict: bool = False
 
-    def pool(self) -> Pool:
-        """Make the pool."""
-        return Pool(self.workers or available_cores(), self.limits)
+    def pool(self, jobs: int) -> Pool:
+        """Make a pool for so many jobs: a worker without one would only be started and stopped."""
+        return Pool(max(1, min(self.workers or available_cores(), jobs)), self.limits)
 
 
 @dataclass
@@ -118,7 +118,7 @@ def scan(root: Path, paths: Sequence[str], reading: Reading, journal: Journal, p
     if seen:
         progress.say(f"{len(seen):,} headers read before")
         progress.advance(len(seen))
-    share = _Sharer()
+    share = Sharer()
     for news in _look_at(root, [path for path in paths if path not in seen], reading):
         journal.add_looks(news)
         if reading.strict:
@@ -153,7 +153,7 @@ def _look_at(root: Path, paths: Sequence[str], reading: Reading) -> Iterator[dic
     see = partial(looks, root=str(root))
     left: list[str] = []
     outcome: Outcome
-    with reading.pool() as pool:
+    with reading.pool(len(chunks)) as pool:
         for outcome in pool.map(see, chunks):
             if isinstance(outcome, Failed) and len(outcome.job) > 1:
                 left += outcome.job
@@ -185,7 +185,7 @@ def _sorted_out(looks: Mapping[str, Look], *, strict: bool) -> Scan:
 _OWN = {"instance_uid", "position"}
 
 
-class _Sharer:
+class Sharer:
     """Keeps one copy of what many headers say alike: each comes from a worker, or a journal, as objects of its own."""
 
     def __init__(self) -> None:
@@ -193,6 +193,7 @@ class _Sharer:
         self._names = [f.name for f in fields(Header)]
 
     def __call__(self, look: Look) -> Look:
+        """Give the same look, made of shared values."""
         header = look.header
         if header is None:
             return look
