@@ -25,9 +25,10 @@ import pydicom
 from pydicom.pixels.processing import apply_voi_lut
 
 from radboost.data.boxes import Box
-from radboost.data.crop import CropJob, PixelPolicy, load, render
+from radboost.data.crop import CropJob, PixelPolicy
 from radboost.data.dicom import DicomImage, write_dicom
 from radboost.data.pool import Done, Limits, Pool
+from radboost.data.render import load, render
 
 MAMMOGRAM = Path(__file__).resolve().parents[2] / "shared" / "data" / "mg" / "MG1_J2KI.dcm"
 SIZES = (1024, 512)

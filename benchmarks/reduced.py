@@ -19,9 +19,10 @@ import numpy as np
 import torch
 from PIL import Image
 
-from radboost.data.crop import CropJob, PixelPolicy, load, render
+from radboost.data.crop import CropJob, PixelPolicy
 from radboost.data.dicom import DicomImage, read_header, write_dicom
 from radboost.data.phantom.breast import BreastPhantom, write_rsna_breast
+from radboost.data.render import load, render
 from radboost.extractor.backbone import BackboneConfig, load_backbone
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from radboost.data.boxes import find_body, find_breast, stride_of
-from radboost.data.crop import CropJob, PixelPolicy, render
+from radboost.data.crop import CropJob, PixelPolicy
 from radboost.data.dicom import DicomImage, write_dicom
+from radboost.data.render import render
 
 
 def film(marker=None, *, right=False, background=300):

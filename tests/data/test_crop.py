@@ -6,8 +6,9 @@ import cv2
 import numpy as np
 import pytest
 
-from radboost.data.crop import CropJob, PixelPolicy, render
+from radboost.data.crop import CropJob, PixelPolicy
 from radboost.data.dicom import DicomImage, write_dicom
+from radboost.data.render import render
 from radboost.errors import PixelError
 
 

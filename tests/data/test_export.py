@@ -11,10 +11,11 @@ import pandas as pd
 import pytest
 
 from radboost.data.cohort import Cohort
-from radboost.data.crop import CropJob, PixelPolicy, render
+from radboost.data.crop import CropJob, PixelPolicy
 from radboost.data.dicom.write import DicomImage, write_dicom
 from radboost.data.export import LIST, ExportConfig, export_crops
 from radboost.data.index import IndexConfig, index
+from radboost.data.render import render
 from radboost.data.selection import select_rows
 from radboost.errors import ExistsError, MismatchError, PixelError, UserError
 

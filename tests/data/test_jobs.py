@@ -6,10 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from radboost.data.crop import PixelPolicy, render
+from radboost.data.crop import CropInfo, CropJob, Flaw, PixelPolicy
 from radboost.data.dicom.write import DicomImage, write_dicom
 from radboost.data.index import IndexConfig, index
-from radboost.data.jobs import crop_jobs
+from radboost.data.jobs import crop_groups, crop_jobs, most_in_a_frame
+from radboost.data.render import render, render_each
 from radboost.data.task import Images, Target, Task
 from radboost.errors import TableError, TaskError, UserError
 
@@ -98,3 +99,33 @@ def test_frames_by_policy(tmp_path):
     assert frames("all") == [0, 1, 2, 3, 4, 0]
     with pytest.raises(UserError, match="middle, first, all"):
         frames("last")
+
+
+@pytest.mark.parametrize("syntax", ["ExplicitVRLittleEndian", "JPEG2000Lossless"])
+def test_crops_of_one_frame_are_what_each_is_alone(tmp_path, syntax):
+    ramp = (np.add.outer(np.arange(512), 3 * np.arange(400)) % 4096).astype(np.uint16)
+    write_dicom(tmp_path / "a.dcm", DicomImage(ramp, 12, transfer_syntax=syntax, windows=((2048, 4096),)))
+    policy = PixelPolicy.of("box", 32)
+    # Of three sizes, so that JPEG 2000 is decoded at three resolutions; small before large before small.
+    boxes = [(0, 0, 40, 40), (10, 10, 390, 500), (0, 0, 160, 160), (900, 0, 950, 10), (5, 5, 44, 40)]
+    jobs = tuple(CropJob(str(tmp_path / "a.dcm"), box=box) for box in boxes)
+    out = np.zeros((6, *policy.shape), np.uint16)
+    found = render_each(jobs, policy, out)
+    assert isinstance(found[3], Flaw)
+    assert "outside the frame" in found[3].reason
+    for number in (0, 1, 2, 4):
+        alone = np.empty(policy.shape, np.uint16)
+        info = render(jobs[number], policy, alone)
+        np.testing.assert_array_equal(out[number], alone)
+        assert (found[number].box, found[number].reduce) == (info.box, info.reduce)
+    if syntax == "JPEG2000Lossless":
+        assert len({info.reduce for info in found if isinstance(info, CropInfo)}) > 1
+
+
+def test_neighbours_of_one_frame_go_together_up_to_a_limit(tmp_path):
+    data(tmp_path, [(n, "p", "ab"[n // 5], 0, n % 5, 0, 8, 8) for n in range(7)])
+    cohort = index(tmp_path, task(), PLAIN).cohort
+    assert most_in_a_frame(cohort) == 5
+    groups = list(crop_groups(cohort, PixelPolicy.of("box", 32), range(7), 3))
+    assert [len(group) for group in groups] == [3, 2, 2]
+    assert [job for group in groups for job in group] == list(crop_jobs(cohort, PixelPolicy.of("box", 32), range(7)))

@@ -12,9 +12,10 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from radboost.data.crop import CropJob, PixelPolicy, render
+from radboost.data.crop import CropJob, PixelPolicy
 from radboost.data.dicom import DicomImage, read_header, write_dicom
 from radboost.data.pool import Done, Limits, Pool
+from radboost.data.render import render
 from radboost.errors import PixelError
 
 POLICY = PixelPolicy(32, "breast", mirror=True)

@@ -18,9 +18,10 @@ import pytest
 from pebble import ProcessFuture
 
 from radboost.data import pool as pool_module
-from radboost.data.crop import CropJob, PixelPolicy, render
+from radboost.data.crop import CropJob, PixelPolicy
 from radboost.data.dicom import DicomImage, read_header, write_dicom
 from radboost.data.pool import Done, Failed, Limits, Pool
+from radboost.data.render import render
 from radboost.errors import RadboostError, TableError
 
 # Workers import functions by name and cannot see this file, hence functions of the standard library and of numpy.

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 import torch
 
-from radboost.data.crop import CropJob, render
+from radboost.data.crop import CropJob
 from radboost.data.pool import Limits
+from radboost.data.render import render
 from radboost.data.store import EmbeddingStore, StoreWriter, store_lock
 from radboost.errors import MismatchError, RadboostError, UserError
 from radboost.extractor import extract as module

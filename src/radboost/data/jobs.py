@@ -8,7 +8,7 @@ from radboost.data.cohort import BOX, Cohort
 from radboost.data.crop import CropJob, PixelPolicy
 from radboost.errors import UserError
 
-__all__ = ["crop_jobs", "refuse_unboxed"]
+__all__ = ["crop_groups", "crop_jobs", "most_in_a_frame", "refuse_unboxed"]
 
 
 def refuse_unboxed(cohort: Cohort, policy: PixelPolicy) -> None:
@@ -44,3 +44,28 @@ def crop_jobs(cohort: Cohort, policy: PixelPolicy, rows: Iterable[int]) -> Itera
             continue
         left, top, right, bottom = (float(edge) for edge in edges[row])
         yield CropJob(path, frame, (left, top, right, bottom), units[row])
+
+
+def most_in_a_frame(cohort: Cohort) -> int:
+    """Count the crops of the frame that has most of them."""
+    return int(cohort.manifest.groupby(["path", "frame"], sort=False).size().max())
+
+
+def crop_groups(cohort: Cohort, policy: PixelPolicy, rows: Iterable[int], most: int) -> Iterator[tuple[CropJob, ...]]:
+    """Give the jobs of some rows as `crop_jobs` does, neighbours of one frame together, so that it is decoded once.
+
+    Parameters
+    ----------
+    cohort, policy, rows
+        As for `crop_jobs`.
+    most
+        Crops a group; a frame that has more is decoded again.
+    """
+    group: list[CropJob] = []
+    for job in crop_jobs(cohort, policy, rows):
+        if group and (len(group) == most or (job.path, job.frame) != (group[0].path, group[0].frame)):
+            yield tuple(group)
+            group = []
+        group.append(job)
+    if group:
+        yield tuple(group)

@@ -11,7 +11,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from radboost.data.crop import CropInfo, CropJob, PixelPolicy, render
+from radboost.data.crop import CropInfo, CropJob, PixelPolicy
+from radboost.data.render import render
 from radboost.errors import UserError
 
 __all__ = ["FORMATS", "PictureJob", "thumbnails", "write_picture"]

@@ -73,12 +73,18 @@ class Done(Generic[J, V]):
         is asked for. None in a pool without slots.
     seconds
         Wall time in the worker.
+    worker
+        Its process id.
+    peak_bytes
+        Most memory that it ever held; 0 where the system does not tell.
     """
 
     job: J
     value: V
     pixels: np.ndarray | None
     seconds: float
+    worker: int = 0
+    peak_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -263,13 +269,12 @@ class Pool:
         raise error
 
     def _done(self, pending: _Pending[J], outcome: Any) -> Done[J, Any] | Failed[J]:
-        value, failure, seconds = outcome
-        if failure is not None:
-            return Failed(pending.job, *failure)
+        if outcome.failure is not None:
+            return Failed(pending.job, *outcome.failure)
         pixels = None
         if self._memory is not None and self._shape is not None:
             pixels = slot_of(self._memory, self._shape, pending.slot)
-        return Done(pending.job, value, pixels, seconds)
+        return Done(pending.job, outcome.value, pixels, outcome.seconds, outcome.worker, outcome.peak_bytes)
 
     def _rebuild(self, function: Callable[..., V], pending: deque[_Pending[J]], rebuilds: int) -> None:
         """Start new workers and give them what the broken pool had not finished."""

@@ -65,6 +65,7 @@ class View:
     def __init__(self, frame: Frame, shape: tuple[int, int]) -> None:
         self._frame = frame
         self.shape = shape
+        self.reduce = frame.reduce
         shown = frame.presentation
         needs_extent = shown is not None and shown.rule()[0] == "min-max"
         # Found once: two parts of a frame must look alike.

@@ -7,15 +7,16 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from multiprocessing.shared_memory import SharedMemory
 from pathlib import Path
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 import numpy as np
 
 from radboost.errors import PixelError, UserError
 
-__all__ = ["Slots", "slot_of", "start_worker", "work"]
+__all__ = ["Outcome", "Slots", "slot_of", "start_worker", "work"]
 
 V = TypeVar("V")
 
@@ -57,9 +58,35 @@ def start_worker(name: str | None, shape: tuple[int, ...] | None, memory_bytes: 
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-def work(function: Callable[..., V], job: object, slot: int) -> tuple[V | None, tuple[str, str] | None, float]:
-    """Run one job in the worker; what a bad file may raise comes back as (reason, kind)."""
+@dataclass(frozen=True)
+class Outcome(Generic[V]):
+    """What one job gave.
+
+    Attributes
+    ----------
+    value
+        What the function returned; None where it failed.
+    failure
+        (reason, kind), or None.
+    seconds
+        Wall time.
+    worker
+        Process id.
+    peak_bytes
+        Most memory that the worker ever held; 0 where the system does not tell.
+    """
+
+    value: V | None
+    failure: tuple[str, str] | None
+    seconds: float
+    worker: int
+    peak_bytes: int
+
+
+def work(function: Callable[..., V], job: object, slot: int) -> Outcome[V]:
+    """Run one job in the worker; what a bad file may raise comes back as a failure."""
     begun = time.perf_counter()
+    value, failure = None, None
     try:
         value = function(job) if _memory is None else function(job, out=slot_of(_memory, _shape, slot))
     except UserError:
@@ -67,9 +94,18 @@ def work(function: Callable[..., V], job: object, slot: int) -> tuple[V | None, 
     except PixelError as error:
         # Without the file's name, which the job carries: reasons may be printed.
         plain = str(PixelError(error.what, got=error.got, do=error.do))
-        return None, (plain, getattr(error, "kind", "unreadable")), time.perf_counter() - begun
+        failure = plain, getattr(error, "kind", "unreadable")
     except MemoryError:
-        return None, ("more memory is needed than the limit allows", "memory"), time.perf_counter() - begun
+        failure = "more memory is needed than the limit allows", "memory"
     except Exception as error:  # one odd file must not end the run; a fault in our code shows by its count
-        return None, (f"{type(error).__name__}: {error}", "unexpected"), time.perf_counter() - begun
-    return value, None, time.perf_counter() - begun
+        failure = f"{type(error).__name__}: {error}", "unexpected"
+    return Outcome(value, failure, time.perf_counter() - begun, os.getpid(), _peak())
+
+
+def _peak() -> int:
+    try:
+        import resource
+    except ImportError:
+        return 0
+    # Kilobytes on Linux, bytes on macOS.
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)

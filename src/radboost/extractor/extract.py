@@ -14,11 +14,11 @@ import numpy.typing as npt
 import torch
 
 from radboost.data.cohort import Cohort
-from radboost.data.crop import render
 from radboost.data.jobs import crop_jobs, refuse_unboxed
 from radboost.data.pool import Pool, available_cores
 from radboost.data.progress import Progress, Silent
 from radboost.data.quarantine import Quarantine
+from radboost.data.render import render
 from radboost.data.store import (
     ID_DTYPE,
     EmbeddingStore,
