@@ -10,7 +10,7 @@ import typer
 from radboost.commands.console import next_command, reported, say, show
 from radboost.commands.options import Debug, Out, Overwrite
 
-__all__ = ["app"]
+__all__ = ["app", "info", "share"]
 
 app = typer.Typer(help="Look into a cohort, and make one that may be shared.", no_args_is_help=True)
 

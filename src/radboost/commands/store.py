@@ -10,7 +10,7 @@ import typer
 from radboost.commands.console import following, reported, say, show
 from radboost.commands.options import Debug, Out, Overwrite
 
-__all__ = ["app"]
+__all__ = ["app", "diff", "export", "info", "ls", "merge", "verify"]
 
 app = typer.Typer(help="Look into stores, prove them, compare, unite and export them.", no_args_is_help=True)
 

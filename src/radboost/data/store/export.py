@@ -153,16 +153,20 @@ def _to_anndata(store: EmbeddingStore, folder: Path) -> None:
     ids, views = store.crop_ids(), store.column("view")
     # The index must be unique; the clean view keeps the crop's own name.
     index = [f"{name}/{view}" if view else name for name, view in zip(ids, views.tolist(), strict=True)]
-    obs = pd.DataFrame({"crop_id": ids, "view": views, "reduce": store.column("reduce")}, index=index)
+    # Python's own strings: the library writes no others unless told to.
+    obs = pd.DataFrame({"crop_id": ids, "view": views, "reduce": store.column("reduce")})
+    obs["crop_id"], obs.index = obs["crop_id"].astype(object), pd.Index(index, dtype=object)
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
         mapped = {}
         for pool in store.pools:
             path = Path(scratch) / f"{_plain(pool)}.npy"
             _stream_npy(path, store, pool)
-            mapped[pool] = np.load(path, mmap_mode="r")
+            # As a plain array over the map: the library knows no other.
+            mapped[pool] = np.asarray(np.load(path, mmap_mode="r"))
         first, *others = store.pools
         uns = {"pool": first, "fingerprint_hash": store.fingerprint_hash}
-        whole = _anndata().AnnData(X=mapped[first], obs=obs, obsm={p: mapped[p] for p in others}, uns=uns)
+        var = pd.DataFrame(index=pd.Index([str(k) for k in range(store.width(first))], dtype=object))
+        whole = _anndata().AnnData(X=mapped[first], obs=obs, var=var, obsm={p: mapped[p] for p in others}, uns=uns)
         whole.write_h5ad(folder / "embeddings.h5ad")
 
 
