@@ -128,4 +128,4 @@ class InlinePool:
 @pytest.fixture
 def inline(monkeypatch):
     """Decode in this process: starting workers costs a second each time, and the pool has its own tests."""
-    monkeypatch.setattr("radboost.extractor.extract.Pool", InlinePool)
+    monkeypatch.setattr("radboost.extractor.work.Pool", InlinePool)

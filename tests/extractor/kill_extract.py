@@ -15,6 +15,7 @@ from pathlib import Path
 import torch
 
 import radboost.extractor.extract as module
+import radboost.extractor.work as work
 from radboost.data.cohort import Cohort
 
 _spec = importlib.util.spec_from_file_location("parts", Path(__file__).with_name("conftest.py"))
@@ -71,7 +72,7 @@ def shards(out: Path) -> dict[str, bytes]:
 def main() -> None:
     torch.set_num_threads(1)
     cohort, root = Cohort.load(Path(sys.argv[1])), Path(sys.argv[2])
-    module.Pool = SlowPool
+    work.Pool = SlowPool
     begun = time.perf_counter()
     run_in_child(cohort, root / "whole", lambda: None)
     lasts = time.perf_counter() - begun
@@ -83,7 +84,7 @@ def main() -> None:
         run_in_child(cohort, out, lambda: None)
         if shards(out) != expected:
             told["differing"].append(out.name)
-        known = {*expected, "store.json", "parts.jsonl", ".lock"}
+        known = {*expected, "store.json", "parts.jsonl", "runs.jsonl", ".lock"}
         told["leftovers"] += [p.name for p in out.iterdir() if p.name not in known]
 
     number = 0

@@ -60,7 +60,10 @@ def test_the_real_pool_gives_every_crop_a_row_in_order(cohort, config, tmp_path)
     assert [part.rows for part in result.store.parts] == [8, 8, 8]
     assert (listener.total, listener.steps) == (24, 24)
     assert result.forward_passes == 6
-    assert {"load", "wait", "decode", "forward", "write", "total"} == result.seconds.keys()
+    stages = {"load", "wait", "read", "decode", "crop", "transfer", "forward", "write", "total"}
+    assert stages == result.account.seconds.keys()
+    assert all(seconds > 0 for seconds in result.account.seconds.values())
+    assert len(result.account.workers) == 2
     values = result.store.read("avg")
     assert values.shape == (24, 96)
     assert len(np.unique(values, axis=0)) == 24
@@ -76,7 +79,7 @@ class TestReuse:
             raise AssertionError("reuse must build no network and read no pixel")
 
         monkeypatch.setattr(module, "load_backbone", never)
-        monkeypatch.setattr(module, "Pool", never)
+        monkeypatch.setattr("radboost.extractor.work.Pool", never)
         listener = Listener()
         again = extract(cohort, tmp_path / "store", config(), listener)
         assert (again.new, again.reused, again.forward_passes) == (0, 24, 0)

@@ -76,7 +76,8 @@ def test_a_short_first_run_does_not_bind_a_store_to_tiny_shards():
 
 
 def _batch(values):
-    return Batch(0, len(values), list(range(len(values))), {"avg": np.asarray(values, np.float32)}, [])
+    vectors = np.asarray(values, np.float32)[:, None]
+    return Batch(0, len(values), list(range(len(values))), {"avg": vectors}, [], [0] * len(values))
 
 
 @pytest.mark.parametrize("values", [[[7e4, 1.0]], [[1e-6, -2e-5]]])

@@ -22,7 +22,7 @@ __all__ = ["load", "render", "render_each"]
 _AIR = Window(-300.0, 400.0, "LINEAR_EXACT")
 
 
-class BoxError(PixelError):
+class _BoxError(PixelError):
     """A box that this frame cannot give; other boxes may do."""
 
 
@@ -116,7 +116,7 @@ def render_each(jobs: Sequence[CropJob], policy: PixelPolicy, out: np.ndarray) -
 def _tried(frame: _Decoder, job: CropJob, policy: PixelPolicy, out: np.ndarray) -> CropInfo | Flaw:
     try:
         return _cut(frame, job, policy, out)
-    except BoxError as error:
+    except _BoxError as error:
         return Flaw(str(error))
 
 
@@ -210,15 +210,15 @@ def _has_air(sparse: Frame) -> bool:
 
 def _given(job: CropJob, frame: _Decoder) -> Box:
     if job.box is None:
-        raise BoxError("the crop policy needs a box and the job has none")
+        raise _BoxError("the crop policy needs a box and the job has none")
     rows, columns = frame.shape
     left, top, right, bottom = job.box
     if job.unit == "mm":
         if frame.spacing is None:
-            raise BoxError("the box is in millimetres and the file gives no pixel spacing")
+            raise _BoxError("the box is in millimetres and the file gives no pixel spacing")
         down, across = frame.spacing
         left, right, top, bottom = left / across, right / across, top / down, bottom / down
     inside = (max(round(left), 0), max(round(top), 0), min(round(right), columns), min(round(bottom), rows))
     if inside[0] >= inside[2] or inside[1] >= inside[3]:
-        raise BoxError(f"the box lies outside the frame of {rows} rows x {columns} columns", got=job.box)
+        raise _BoxError(f"the box lies outside the frame of {rows} rows x {columns} columns", got=job.box)
     return inside

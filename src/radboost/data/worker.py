@@ -16,7 +16,7 @@ import numpy as np
 
 from radboost.errors import PixelError, UserError
 
-__all__ = ["Outcome", "Slots", "slot_of", "start_worker", "work"]
+__all__ = ["Outcome", "Slots", "peak_bytes", "slot_of", "start_worker", "work"]
 
 V = TypeVar("V")
 
@@ -99,10 +99,11 @@ def work(function: Callable[..., V], job: object, slot: int) -> Outcome[V]:
         failure = "more memory is needed than the limit allows", "memory"
     except Exception as error:  # one odd file must not end the run; a fault in our code shows by its count
         failure = f"{type(error).__name__}: {error}", "unexpected"
-    return Outcome(value, failure, time.perf_counter() - begun, os.getpid(), _peak())
+    return Outcome(value, failure, time.perf_counter() - begun, os.getpid(), peak_bytes())
 
 
-def _peak() -> int:
+def peak_bytes() -> int:
+    """Most memory that this process ever held, bytes; 0 where the system does not tell."""
     try:
         import resource
     except ImportError:

@@ -13,6 +13,7 @@ from radboost.data.pool import Limits
 from radboost.data.store import EmbeddingStore
 from radboost.errors import FormatError, UserError, WeightsError
 from radboost.extractor.backbone import BackboneConfig
+from radboost.extractor.views import ViewConfig
 
 __all__ = ["DTYPES", "ExtractConfig"]
 
@@ -43,6 +44,10 @@ class ExtractConfig:
         Of one file's decoding.
     strict
         The first crop that fails ends the run.
+    views
+        Augmented views beside the clean one, each a row of its own.
+    compile
+        Let torch compile the network: slower to start, faster after; results may differ in the last digits.
     expect
         Fingerprint that the embeddings must have, where they are to join others.
     """
@@ -57,6 +62,8 @@ class ExtractConfig:
     shard_rows: int | None = None
     limits: Limits = field(default_factory=Limits)
     strict: bool = False
+    views: ViewConfig = field(default_factory=ViewConfig)
+    compile: bool = False
     expect: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
@@ -80,26 +87,22 @@ class ExtractConfig:
         """Give the part of the fingerprint that is known without building the network."""
         return {
             "pixels": self.pixels.as_dict(),
-            "backbone": {"name": self.backbone.name, "pools": list(self.backbone.pool), "stage": self.backbone.stage},
+            "backbone": self.backbone.known(),
             "precision": precision,
             "dtype": self.dtype,
-            "views": 0,
+            "views": self.views.fingerprint(),
         }
 
     def recipe(self, precision: str) -> dict[str, object]:
         """Give what `from_config` needs, for `store.json`; holds no path."""
         pixels = asdict(self.pixels)
         return {
-            "backbone": {
-                "name": self.backbone.name,
-                "size": self.backbone.size,
-                "pool": list(self.backbone.pool),
-                "stage": self.backbone.stage,
-            },
+            "backbone": self.backbone.recipe(),
             "weights": self.backbone.source(),
             "pixels": {**pixels, "windows": [list(window) for window in self.pixels.windows]},
             "precision": precision,
             "dtype": self.dtype,
+            "views": self.views.fingerprint(),
         }
 
     @classmethod
@@ -125,18 +128,14 @@ class ExtractConfig:
             wanted = dict(config["pixels"])
             wanted["windows"] = tuple((float(c), float(w)) for c, w in wanted["windows"])
             pixels = PixelPolicy(**{f.name: wanted[f.name] for f in fields(PixelPolicy)})
-            backbone = BackboneConfig(
-                name=config["backbone"]["name"],
-                checkpoint=_checked(source, checkpoint),
-                random_init=source.get("seed"),
-                size=config["backbone"]["size"],
-                pool=tuple(config["backbone"]["pool"]),
-                stage=config["backbone"]["stage"],
-            )
+            network = _tuples(config["backbone"])
+            file = _checked(source, checkpoint)
+            backbone = BackboneConfig(**network, checkpoint=file, random_init=source.get("seed"))
+            views = ViewConfig(**_tuples(config["views"])) if config["views"] else ViewConfig()
             precision, dtype, expect = config["precision"], config["dtype"], config["fingerprint"]
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise FormatError("does not describe an extraction", where="config", got=repr(error)) from error
-        return cls(backbone, pixels, precision=precision, dtype=dtype, expect=expect)
+        return cls(backbone, pixels, precision=precision, dtype=dtype, views=views, expect=expect)
 
     @classmethod
     def from_store(cls, store: EmbeddingStore, checkpoint: Path | None = None) -> ExtractConfig:
@@ -162,3 +161,8 @@ def _checked(source: Mapping[str, Any], checkpoint: Path | None) -> Path | None:
     if found != source["file_sha256"]:
         raise WeightsError("is not the weights file the features were made with", where=checkpoint, got=found, do=do)
     return checkpoint
+
+
+def _tuples(content: Mapping[str, Any]) -> dict[str, Any]:
+    """JSON knows lists only; frozen values hold tuples."""
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in content.items()}

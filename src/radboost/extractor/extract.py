@@ -4,43 +4,32 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from functools import partial
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-import torch
 
 from radboost.data.cohort import Cohort
-from radboost.data.jobs import crop_jobs, refuse_unboxed
-from radboost.data.pool import Pool, available_cores
+from radboost.data.jobs import refuse_unboxed
 from radboost.data.progress import Progress, Silent
-from radboost.data.quarantine import Quarantine
-from radboost.data.render import render
 from radboost.data.store import (
     ID_DTYPE,
     EmbeddingStore,
-    Rows,
     StoreWriter,
     differing,
     refuse_difference,
     store_header,
     store_lock,
 )
-from radboost.errors import FormatError, PixelError, RadboostError, UserError
+from radboost.errors import FormatError, UserError
+from radboost.extractor.accounting import RUNS, Accounting
 from radboost.extractor.backbone import Backbone, load_backbone
 from radboost.extractor.config import ExtractConfig
-from radboost.extractor.shards import Cuts, Shard
-from radboost.extractor.stream import Batch, Meter, Stream
+from radboost.extractor.work import Plan, Work
 from radboost.nets.device import device_kind, resolve_device, resolve_precision
 
 __all__ = ["ExtractResult", "extract"]
-
-BATCH = {"cpu": 16, "cuda": 64}
-AHEAD_BYTES = 32 << 20
-"""Of decoded crops that wait in shared memory, which containers keep small."""
 
 
 @dataclass(frozen=True)
@@ -55,14 +44,12 @@ class ExtractResult:
         Crops of the cohort: `new` + `reused` + `quarantined`.
     new, reused, quarantined
         Embedded now; embedded before; without an embedding, now or before.
-    forward_passes
-        Batches that went through the network; 0 where the store had everything.
-    seconds
-        By stage: `load` (network), `wait` (for crops), `decode` (all workers together), `forward`, `write`, `total`.
-    images_per_second
-        New crops over the time from the first job to the last shard.
-    device, precision, workers
-        What they were; workers is 0 where nothing was to be done.
+    removed
+        Crops in the store that the cohort does not have: their images are gone from it, or another cohort's.
+    device, precision
+        What they were.
+    account
+        Where the time went; None where nothing was to be done.
     """
 
     store: EmbeddingStore
@@ -70,12 +57,15 @@ class ExtractResult:
     new: int
     reused: int
     quarantined: int
-    forward_passes: int = 0
-    seconds: Mapping[str, float] = field(default_factory=dict)
-    images_per_second: float = 0.0
+    removed: int = 0
     device: str = ""
     precision: str = ""
-    workers: int = 0
+    account: Accounting | None = None
+
+    @property
+    def forward_passes(self) -> int:
+        """Batches that went through the network, each view counted; 0 where the store had everything."""
+        return 0 if self.account is None else self.account.forward_passes
 
 
 def extract(
@@ -134,18 +124,18 @@ def extract(
     if stored is not None and differing(stored["fingerprint"], fingerprint):
         old, new = _source(stored["config"]["weights"]), _source(config.backbone.source())
         refuse_difference({**stored["fingerprint"], "weights": old}, {**fingerprint, "weights": new}, out)
+    if config.compile:
+        backbone.model.compile()
     loaded = time.perf_counter() - begun
     _make(out)
     with store_lock(out):
         if overwrite and (out / "store.json").is_file():
             StoreWriter.clear(out)
-        run = _Run(cohort, out, config, device, progress)
-        result = run(backbone, fingerprint)
-    return replace(
-        result,
-        seconds={"load": loaded, **result.seconds, "total": time.perf_counter() - begun},
-        device=device_kind(device),
-    )
+            (out / RUNS).unlink(missing_ok=True)
+        work = Work(Plan(cohort, out, config, device, fingerprint, loaded), progress)
+        store, embedded, account = work(backbone)
+    counted = _counted(cohort, store, embedded)
+    return replace(counted, account=account, device=device_kind(device), precision=config.precision)
 
 
 def _stored(out: Path) -> dict[str, Any] | None:
@@ -179,7 +169,7 @@ def _source(weights: Mapping[str, Any]) -> str:
 def _same_source(stored: Mapping[str, Any], config: ExtractConfig, out: Path) -> bool:
     """Refuse what differs already without the network, and tell whether the weights come from the same source."""
     asked = config.known(config.precision)
-    backbone = {k: stored["fingerprint"]["backbone"].get(k) for k in ("name", "pools", "stage")}
+    backbone = {k: stored["fingerprint"]["backbone"].get(k) for k in config.backbone.known()}
     have = {k: backbone if k == "backbone" else stored["fingerprint"].get(k) for k in asked}
     old, new = _source(stored["config"]["weights"]), _source(config.backbone.source())
     if differing(have, asked):
@@ -205,102 +195,7 @@ def _finished(cohort: Cohort, out: Path) -> ExtractResult | None:
 
 def _counted(cohort: Cohort, store: EmbeddingStore, new: int) -> ExtractResult:
     crops = len(cohort.manifest)
-    present = int((store.rows_of(cohort.manifest["crop_id"].tolist()) >= 0).sum())
-    return ExtractResult(store, crops, new=new, reused=present - new, quarantined=crops - present)
-
-
-class _Run:
-    """One extraction while it lasts; the store's lock is held."""
-
-    def __init__(
-        self, cohort: Cohort, out: Path, config: ExtractConfig, device: torch.device, progress: Progress
-    ) -> None:
-        self._cohort, self._out, self._config, self._device, self._progress = cohort, out, config, device, progress
-        self._writer: StoreWriter | None = None
-        self._quarantine = Quarantine(cohort.folder)
-        self._meter = Meter()
-        self._empty: list[Rows] = []
-        # Manifest row and crop id of each position in the work that is left.
-        self._left: npt.NDArray[np.int64] = np.empty(0, np.int64)
-        self._ids: npt.NDArray[np.bytes_] = np.empty(0, ID_DTYPE)
-        self._new = 0
-
-    def __call__(self, backbone: Backbone, fingerprint: Mapping[str, object]) -> ExtractResult:
-        crop_ids = self._cohort.manifest["crop_id"].tolist()
-        tried = np.empty(0, ID_DTYPE)
-        if (self._out / "store.json").is_file():
-            self._writer = StoreWriter.resume(self._out, fingerprint)
-            tried = self._writer.tried()
-        left = StoreWriter.remaining(crop_ids, tried)
-        self._left, self._ids = left, np.array(crop_ids, ID_DTYPE)[left]
-        workers = self._config.workers or available_cores()
-        begun = time.perf_counter()
-        if len(left):
-            self._stream(backbone, fingerprint, workers)
-        elapsed = time.perf_counter() - begun
-        if self._writer is None:
-            _, kind, reason = self._quarantine.rows[0]
-            do = "Look at the paths and at quarantine/ in the cohort"
-            got = f"{len(left)} failed; the first: {kind}, {reason}"
-            raise RadboostError("no crop could be embedded", where=self._cohort.folder, got=got, do=do)
-        meter = self._meter
-        return replace(
-            _counted(self._cohort, self._writer.store(), self._new),
-            forward_passes=meter.forward_passes,
-            seconds={"wait": meter.wait, "decode": meter.decode, "forward": meter.forward, "write": meter.write},
-            images_per_second=self._new / elapsed if elapsed > 0 else 0.0,
-            precision=self._config.precision,
-            workers=workers,
-        )
-
-    def _stream(self, backbone: Backbone, fingerprint: Mapping[str, object], workers: int) -> None:
-        config, left = self._config, self._left
-        size = config.batch_size or BATCH[self._device.type]
-        rows = config.shard_rows if self._writer is None else self._writer.rows_per_shard
-        cuts = Cuts(len(left), size, rows)
-        shard = Shard(config.dtype)
-        stream = Stream(backbone, self._device, config.precision, (size, *config.pixels.shape))
-        slot_bytes = 2 * int(np.prod(config.pixels.shape))
-        ahead = max(2 * workers, min(size + workers, AHEAD_BYTES // slot_bytes))
-        self._progress.start("extract", len(left))
-        with Pool(workers, config.limits, slot_shape=config.pixels.shape, ahead=ahead) as pool:
-            items = pool.map(partial(render, policy=config.pixels), crop_jobs(self._cohort, config.pixels, self._left))
-            for batch in stream.run(items, cuts.stop_after, self._meter):
-                shard.add(batch)
-                self._report(batch)
-                cuts.measure(batch.stop)
-                if cuts.closes(batch.stop):
-                    begun = time.perf_counter()
-                    header = {"fingerprint": fingerprint, "pools": backbone.widths, "rows_per_shard": cuts.rows}
-                    self._commit(shard.close(self._ids, backbone.widths), header)
-                    self._meter.write += time.perf_counter() - begun
-
-    def _report(self, batch: Batch) -> None:
-        paths = self._cohort.manifest["path"].to_numpy()
-        failures = [(str(paths[self._left[position]]), item.kind, item.reason) for position, item in batch.failed]
-        # Told before its shard is recorded: a kill in between tells it twice, never not at all.
-        self._quarantine.add(failures)
-        if failures and self._config.strict:
-            path, _, reason = failures[0]
-            raise PixelError(reason, where=path, do="Leave --strict out to set such files aside and go on")
-        self._progress.advance(batch.stop - batch.start)
-
-    def _commit(self, rows: Rows, header: Mapping[str, object]) -> None:
-        """Write a shard. Shards without a row wait for one with rows: a store in which all failed is never made."""
-        if self._writer is None and not len(rows.crop_ids):
-            self._empty.append(rows)
-            return
-        if self._writer is None:
-            config = self._config
-            content = {
-                **header,
-                "cohort": self._cohort.fingerprint,
-                "key_id": self._cohort.key_id,
-                "config": config.recipe(config.precision),
-                "dtype": config.dtype,
-            }
-            self._writer = StoreWriter.create(self._out, content)
-        for each in (*self._empty, rows):
-            self._writer.add(each, device_kind(self._device))
-            self._new += len(each.crop_ids)
-        self._empty = []
+    ids = cohort.manifest["crop_id"].tolist()
+    present = int((store.rows_of(ids) >= 0).sum())
+    removed = len(store.removed(ids))
+    return ExtractResult(store, crops, new=new, reused=present - new, quarantined=crops - present, removed=removed)

@@ -39,16 +39,25 @@ class Cuts:
     total: int
     batch: int
     rows: int | None
+    _ending: bool = False
     _begun: float | None = None
     _first: int = 0
     _ahead: int = 0
 
     def stop_after(self, start: int) -> int:
-        """End of the batch that begins at `start`."""
+        """End of the batch that begins at `start`; `start` itself where the work ends."""
+        if self._ending and self.rows is not None and start and start % self.rows == 0:
+            return start
         shard_end = self.total if self.rows is None else (start // self.rows + 1) * self.rows
         stop = min(start + self.batch, shard_end, self.total)
         self._ahead = max(self._ahead, stop)
         return stop
+
+    def end_early(self) -> None:
+        """Let the work end with the shard in hand; one of no fixed length yet ends with the batches cut so far."""
+        if self.rows is None and self._ahead:
+            self.rows = -(-self._ahead // self.batch) * self.batch
+        self._ending = True
 
     def measure(self, stop: int) -> None:
         """Fix the rows a shard from the rate so far, once enough was seen.
@@ -82,9 +91,12 @@ class Shard:
     ----------
     dtype
         Of the embeddings on disk.
+    views
+        Rows a crop: the clean view and the augmented ones.
     """
 
     dtype: str
+    views: int = 1
     _kept: list[int] = field(default_factory=list)
     _failed: list[int] = field(default_factory=list)
     _reduce: list[int] = field(default_factory=list)
@@ -100,9 +112,10 @@ class Shard:
         """
         self._kept += batch.kept
         self._reduce += batch.reduce
-        self._failed += [position for position, _ in batch.failed]
+        self._failed += [position for position, _, _ in batch.failed]
         if batch.kept:
-            self._parts.append({name: self._narrowed(name, values) for name, values in batch.embeddings.items()})
+            rows = {name: e.reshape(-1, e.shape[-1]) for name, e in batch.embeddings.items()}
+            self._parts.append({name: self._narrowed(name, values) for name, values in rows.items()})
 
     def _narrowed(self, pool: str, values: npt.NDArray[np.float32]) -> npt.NDArray[np.floating]:
         if self.dtype == "float16":
@@ -131,6 +144,8 @@ class Shard:
             else np.empty((0, width), self.dtype)
             for name, width in widths.items()
         }
-        rows = Rows(ids[self._kept], embeddings, ids[self._failed], np.array(self._reduce, np.uint8))
+        kept, reduce = np.array(self._kept, np.int64), np.array(self._reduce, np.uint8)
+        views = np.tile(np.arange(self.views, dtype=np.uint8), len(kept))
+        rows = Rows(ids[kept.repeat(self.views)], embeddings, ids[self._failed], reduce.repeat(self.views), views=views)
         self._kept, self._failed, self._reduce, self._parts = [], [], [], []
         return rows

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,56 +11,55 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from radboost.data.crop import CropInfo, CropJob
+from radboost.data.crop import CropInfo, CropJob, Flaw
 from radboost.data.pool import Done, Failed
 from radboost.errors import RadboostError
+from radboost.extractor.accounting import Meter
 from radboost.extractor.backbone import Backbone
+from radboost.extractor.views import ViewConfig, augment
 from radboost.nets.device import autocast
 
-__all__ = ["Batch", "Meter", "Stream"]
+__all__ = ["Batch", "Item", "Stream", "StreamConfig"]
 
-Item = Done[CropJob, CropInfo] | Failed[CropJob]
+Group = tuple[CropJob, ...]
+Item = Done[Group, tuple[CropInfo | Flaw, ...]] | Failed[Group]
+"""What the pool gives for the crops of one frame."""
 
 
-@dataclass
-class Meter:
-    """Where the time went, seconds.
+@dataclass(frozen=True)
+class StreamConfig:
+    """How a backbone is fed.
 
     Attributes
     ----------
-    wait
-        Of the main process for crops.
-    decode
-        Of all workers together.
-    forward
-        For transfer, network and results.
-    write
-        For shards.
-    forward_passes
-        Batches that went through the network.
+    device, precision
+        Where, and in which precision it multiplies.
+    shape
+        (batch, channels, size, size) of the largest batch.
+    views
+        Which augmented views are made beside the clean one.
     """
 
-    wait: float = 0.0
-    decode: float = 0.0
-    forward: float = 0.0
-    write: float = 0.0
-    forward_passes: int = 0
+    device: torch.device
+    precision: str
+    shape: tuple[int, int, int, int]
+    views: ViewConfig = field(default_factory=ViewConfig)
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Embeddings of a run of jobs.
+    """Embeddings of a run of crops.
 
     Attributes
     ----------
     start, stop
-        Positions of the jobs, stop exclusive.
+        Positions of the crops, stop exclusive.
     kept
-        Positions that have an embedding, in order.
+        Positions that have embeddings, in order.
     embeddings
-        Pool name to (len(kept), width) float32.
+        Pool name to (len(kept), 1 + views, width) float32.
     failed
-        Position and reason of the others.
+        Position, kind and reason of the others.
     reduce
         Wavelet levels dropped while decoding, of each position kept.
     """
@@ -69,17 +68,20 @@ class Batch:
     stop: int
     kept: list[int]
     embeddings: dict[str, npt.NDArray[np.float32]]
-    failed: list[tuple[int, Failed[CropJob]]]
+    failed: list[tuple[int, str, str]]
     reduce: list[int] = field(default_factory=list)
 
 
 @dataclass
 class _Flight:
-    """A batch whose results are still on their way from the device."""
+    """A batch whose results are still on their way from the device: pool name to one tensor a view."""
 
     batch: Batch
-    results: dict[str, torch.Tensor] = field(default_factory=dict)
-    done: Any = None
+    results: dict[str, list[torch.Tensor]] = field(default_factory=dict)
+    marks: list[Any] = field(default_factory=list)
+
+
+_Crop = tuple[npt.NDArray[np.uint16], CropInfo] | Flaw
 
 
 class Stream:
@@ -88,34 +90,37 @@ class Stream:
     Parameters
     ----------
     backbone
-        The network; moved to `device`.
-    device, precision
-        Where, and in which precision it multiplies.
-    shape
-        (batch, channels, size, size) of the largest batch.
+        The network; moved to the device.
+    config
+        How.
     """
 
-    def __init__(
-        self, backbone: Backbone, device: torch.device, precision: str, shape: tuple[int, int, int, int]
-    ) -> None:
-        self._backbone, self._device, self._precision = backbone, device, precision
-        self._cuda = device.type == "cuda"
-        backbone.model.to(device).to(memory_format=torch.channels_last)
-        mean, std = (torch.tensor(v, device=device).view(1, 3, 1, 1) for v in (backbone.mean, backbone.std))
-        # (pixel / 65535 - mean) / std as one product and one sum.
+    def __init__(self, backbone: Backbone, config: StreamConfig) -> None:
+        self._backbone, self._config = backbone, config
+        self._device = config.device
+        self._cuda = config.device.type == "cuda"
+        backbone.model.to(config.device).to(memory_format=torch.channels_last)
+        mean, std = (torch.tensor(v, device=config.device).view(1, 3, 1, 1) for v in (backbone.mean, backbone.std))
+        # (pixel / 65535 - mean) / std as one product and one sum; augmented views see pixels in 0..1 first.
+        self._mean, self._std = mean, std
         self._scale, self._shift = 1 / (65535 * std), -mean / std
         # Channel k of the network sees channel k of the crop, and grey is seen three times.
-        self._channels = torch.tensor([k % shape[1] for k in range(3)], device=device)
+        self._channels = torch.tensor([k % config.shape[1] for k in range(3)], device=config.device)
         # int16 carries the bits of uint16, for which torch has few kernels. Two buffers: one fills while one is sent.
-        self._buffers = [torch.zeros(shape, dtype=torch.int16, pin_memory=self._cuda) for _ in range(2)]
+        self._buffers = [torch.zeros(config.shape, dtype=torch.int16, pin_memory=self._cuda) for _ in range(2)]
+        self._most = config.shape[0]
 
-    def run(self, items: Iterator[Item], stop_after: Callable[[int], int], meter: Meter) -> Iterator[Batch]:
-        """Embed items in order.
+    def run(
+        self, items: Iterator[Item], ids: Sequence[str], stop_after: Callable[[int], int], meter: Meter
+    ) -> Iterator[Batch]:
+        """Embed crops in order.
 
         Parameters
         ----------
         items
-            Results of decoding; each item's pixels are copied before the next is asked for.
+            Results of decoding; each crop's pixels are copied before the next item is asked for.
+        ids
+            Crop id of each position.
         stop_after
             Given a batch's first position, where it ends; equal to the first position when there is no more work.
         meter
@@ -129,85 +134,132 @@ class Stream:
         Raises
         ------
         RadboostError
-            The network gives values that are not finite, or the device is out of memory.
+            The network gives values that are not finite, or one image is too much for the device.
         """
+        crops = _crops(items, meter)
         flying: _Flight | None = None
         start, turn = 0, 0
         while (stop := stop_after(start)) > start:
             buffer = self._buffers[turn]
-            batch = _fill(buffer, items, start, stop, meter)
-            begun = time.perf_counter()
+            batch = _fill(buffer, crops, start, stop)
             # The last batch's copies are awaited only now that the next one is full; its buffer is the other one.
-            launched = self._launch(buffer, batch, meter)
-            finished = None if flying is None else self._land(flying)
-            meter.forward += time.perf_counter() - begun
-            if finished is not None:
-                yield finished
+            launched = self._launch(buffer, batch, ids[start:stop], meter)
+            if flying is not None:
+                yield self._land(flying, meter)
             flying, start, turn = launched, stop, 1 - turn
         if flying is not None:
-            begun = time.perf_counter()
-            last = self._land(flying)
-            meter.forward += time.perf_counter() - begun
-            yield last
+            yield self._land(flying, meter)
 
-    def _launch(self, buffer: torch.Tensor, batch: Batch, meter: Meter) -> _Flight:
+    def _launch(self, buffer: torch.Tensor, batch: Batch, ids: Sequence[str], meter: Meter) -> _Flight:
         flight = _Flight(batch)
         if not batch.kept:
             return flight
-        try:
-            with torch.inference_mode():
-                images = self._images(buffer[: batch.stop - batch.start])
-                with autocast(self._device, self._precision):
-                    vectors = self._backbone.embed(images)
-                flight.results = {name: v.to("cpu", non_blocking=self._cuda) for name, v in vectors.items()}
-        except torch.OutOfMemoryError as error:
-            do = "Give a smaller --batch-size; finished shards are kept"
-            raise RadboostError("the device is out of memory", got=f"{len(images)} images", do=do) from error
-        if self._cuda:
-            flight.done = torch.cuda.Event()  # type: ignore[no-untyped-call]
-            flight.done.record(torch.cuda.current_stream(self._device))
-        meter.forward_passes += 1
+        flight.marks.append(self._mark())
+        with torch.inference_mode():
+            sent = buffer[: batch.stop - batch.start].to(self._device, non_blocking=self._cuda)
+            flight.marks.append(self._mark())
+            for view in range(1 + self._config.views.count):
+                for name, vectors in self._embed(sent, ids, view).items():
+                    flight.results.setdefault(name, []).append(vectors.to("cpu", non_blocking=self._cuda))
+        flight.marks.append(self._mark())
+        meter.forward_passes += 1 + self._config.views.count
         return flight
 
-    def _images(self, buffer: torch.Tensor) -> torch.Tensor:
-        sent = buffer.to(self._device, non_blocking=self._cuda)
+    def _mark(self) -> Any:
+        if not self._cuda:
+            return time.perf_counter()
+        event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
+        event.record(torch.cuda.current_stream(self._device))
+        return event
+
+    def _embed(self, sent: torch.Tensor, ids: Sequence[str], view: int) -> dict[str, torch.Tensor]:
+        """Embed one view, in pieces that fit: on a lack of memory half as many at a time, and so from then on."""
+        done: list[dict[str, torch.Tensor]] = []
+        first = 0
+        while first < len(sent):
+            part = slice(first, first + self._most)
+            try:
+                images = self._images(sent[part], ids[part], view)
+                with autocast(self._device, self._config.precision):
+                    done.append(self._backbone.embed(images))
+                first += self._most
+            except torch.OutOfMemoryError as error:
+                if self._most == 1:
+                    what = "the device has no memory for a single image"
+                    do = "Give a smaller --size or --backbone, or --precision bf16; finished shards are kept"
+                    raise RadboostError(what, got=str(error)[:80], do=do) from error
+                self._most = max(1, min(self._most, len(sent)) // 2)
+                if self._cuda:
+                    torch.cuda.empty_cache()
+        if len(done) == 1:
+            return done[0]
+        return {name: torch.cat([each[name] for each in done]) for name in done[0]}
+
+    def _images(self, sent: torch.Tensor, ids: Sequence[str], view: int) -> torch.Tensor:
         grey = (sent.to(torch.int32) & 0xFFFF).to(torch.float32)
-        images = grey[:, self._channels] * self._scale + self._shift
+        if view == 0:
+            images = grey[:, self._channels] * self._scale + self._shift
+        else:
+            shown = augment(grey / 65535, ids, view, self._config.views)
+            images = (shown[:, self._channels] - self._mean) / self._std
         return images.contiguous(memory_format=torch.channels_last)
 
-    def _land(self, flight: _Flight) -> Batch:
-        if flight.done is not None:
-            flight.done.synchronize()
+    def _land(self, flight: _Flight, meter: Meter) -> Batch:
         batch = flight.batch
+        if flight.marks:
+            begun, sent, done = flight.marks
+            if self._cuda:
+                done.synchronize()
+                meter.transfer += begun.elapsed_time(sent) / 1000
+                meter.forward += sent.elapsed_time(done) / 1000
+            else:
+                meter.transfer += sent - begun
+                meter.forward += done - sent
         at = [position - batch.start for position in batch.kept]
-        for name, values in flight.results.items():
-            batch.embeddings[name] = values.numpy()[at]
+        for name, views in flight.results.items():
+            batch.embeddings[name] = np.stack([values.numpy()[at] for values in views], axis=1)
             if not np.isfinite(batch.embeddings[name]).all():
-                do = "Use --precision fp32, or other weights"
                 raise RadboostError(
                     f"the backbone gives values that are not finite, pooled by {name}",
                     where=self._backbone.config.name,
-                    got=self._precision,
-                    do=do,
+                    got=self._config.precision,
+                    do="Use --precision fp32, or other weights",
                 )
         return batch
 
 
-def _fill(buffer: torch.Tensor, items: Iterator[Item], start: int, stop: int, meter: Meter) -> Batch:
+def _crops(items: Iterator[Item], meter: Meter) -> Iterator[_Crop]:
+    """Take frames apart into crops, in order; a crop's pixels are gone when the next one is asked for."""
+    while True:
+        begun = time.perf_counter()
+        item = next(items, None)
+        meter.wait += time.perf_counter() - begun
+        if item is None:
+            return
+        if isinstance(item, Failed):
+            for _ in item.job:
+                yield Flaw(item.reason, item.kind)
+            continue
+        meter.job(item.worker, item.seconds, item.peak_bytes)
+        for number, made in enumerate(item.value):
+            if isinstance(made, Flaw) or item.pixels is None:
+                yield made if isinstance(made, Flaw) else Flaw("no pixels came back", "unexpected")
+            else:
+                meter.made(made)
+                yield item.pixels[number], made
+
+
+def _fill(buffer: torch.Tensor, crops: Iterator[_Crop], start: int, stop: int) -> Batch:
     """Copy crops into a buffer; a failed one leaves black, so that its neighbours' arithmetic stays the same."""
     batch = Batch(start, stop, [], {}, [])
     slots = buffer.numpy().view(np.uint16)
     for position in range(start, stop):
-        begun = time.perf_counter()
-        item = next(items)
-        meter.wait += time.perf_counter() - begun
-        if isinstance(item, Done) and item.pixels is not None:
-            slots[position - start] = item.pixels
-            batch.kept.append(position)
-            batch.reduce.append(item.value.reduce)
-            meter.decode += item.seconds
-        else:
+        crop = next(crops)
+        if isinstance(crop, Flaw):
             slots[position - start] = 0
-        if isinstance(item, Failed):
-            batch.failed.append((position, item))
+            batch.failed.append((position, crop.kind, crop.reason))
+        else:
+            slots[position - start], info = crop
+            batch.kept.append(position)
+            batch.reduce.append(info.reduce)
     return batch

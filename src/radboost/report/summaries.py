@@ -79,17 +79,25 @@ def extract_table(result: ExtractResult, out: Path) -> Table:
         ("in quarantine", f"{result.quarantined:,}"),
         ("width", widths),
     ]
-    notes: tuple[str, ...] = ()
-    if result.forward_passes:
-        rows.append(("images a second", f"{result.images_per_second:.1f}"))
-        rows.append(("device, precision, workers", f"{result.device}, {result.precision}, {result.workers}"))
-        rows += [(f"  seconds in {name}", f"{value:.1f}") for name, value in result.seconds.items()]
-        notes = ("decode adds up over the workers; wait is how long the network waited for crops",)
-    else:
-        notes = ("the store holds every crop: no pixel was read and no forward pass was run",)
+    notes = ["the store holds every crop: no pixel was read and no forward pass was run"]
+    account = result.account
+    if account is not None:
+        rows.append(("images a second", f"{account.images_per_second:.1f}"))
+        shown = f"{account.device}, {account.precision}, {len(account.workers)}"
+        rows.append(("device, precision, workers", shown))
+        rows += [(f"  seconds in {name}", f"{value:.1f}") for name, value in account.seconds.items()]
+        rows.append(("peak memory, GB", ", ".join(f"{k} {v / 1e9:.2f}" for k, v in account.peak_bytes.items() if v)))
+        notes = [
+            "read, decode and crop add up over the workers; wait is how long the network waited for crops",
+            f"bottleneck: {account.bottleneck}",
+        ]
+    if result.removed:
+        notes.append(
+            f"{result.removed:,} crops of the store are not in this cohort: removed from it, or of another one"
+        )
     if result.quarantined:
-        notes = (*notes, "the cohort's quarantine folder names each file and its reason")
-    return Table(f"store {out}", ("", ""), tuple(rows), notes)
+        notes.append("the cohort's quarantine folder names each file and its reason")
+    return Table(f"store {out}", ("", ""), tuple(rows), tuple(notes))
 
 
 def crops_table(cohort: Cohort, done: Exported) -> Table:
