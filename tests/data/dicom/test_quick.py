@@ -46,6 +46,7 @@ def test_text_is_the_same(keyword, implicit, value):
 @example(False, "1e999", 1)
 @example(True, "nan", None)
 @example(False, "\\", 2)
+@example(False, "0\0\\0", None)  # padded within
 def test_numbers_are_the_same(implicit, value, count):
     vr = None if implicit else "DS"
     given_ = [stored("PixelSpacing", vr, value.encode()) for _ in range(2)]

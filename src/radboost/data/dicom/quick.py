@@ -54,7 +54,7 @@ def numbers(dataset: Dataset, keyword: str, count: int | None = None) -> tuple[f
     try:
         found = tuple(float(part) for part in plain.rstrip("\0 ").split("\\"))
     except ValueError:
-        return None
+        return door.numbers(dataset, keyword, count)
     return found if all(v - v == 0 for v in found) and count in (None, len(found)) else None
 
 
