@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -21,6 +22,7 @@ from radboost.commands.options import (
     Strict,
     Window,
     Workers,
+    numbers,
     pixel_policy,
 )
 
@@ -32,13 +34,20 @@ BACKBONE = "convnextv2_tiny.fcmae_ft_in22k_in1k"
 def extract(
     cohort: Annotated[Path, typer.Argument(help="A cohort made by `radboost index`.", show_default=False)],
     out: Out,
-    backbone: Annotated[str, typer.Option("--backbone", help="Any timm model by name.")] = BACKBONE,
+    backbone: Annotated[
+        str, typer.Option("--backbone", help="A timm model, hf-hub:ORG/NAME or transformers:ORG/NAME.")
+    ] = BACKBONE,
     checkpoint: Checkpoint = None,
     random_init: Annotated[int | None, typer.Option("--random-init", help="Untrained weights from this seed.")] = None,
     pool: Annotated[
-        list[str] | None, typer.Option("--pool", help="avg, max, avgmax or cls; repeat for several. [default: avg]")
+        list[str] | None,
+        typer.Option("--pool", help="avg, max, avgmax, cls, token-mean or channelmax:K; repeats. [default: avg]"),
     ] = None,
     stage: Annotated[int | None, typer.Option("--stage", help="Features after this stage, not the last.")] = None,
+    mean: Annotated[str | None, typer.Option("--mean", help="Of the input, R,G,B in 0..1. [default: its own]")] = None,
+    std: Annotated[str | None, typer.Option("--std", help="Likewise its deviation.")] = None,
+    views: Annotated[int, typer.Option("--views", min=0, help="Augmented views of each crop, beside it.")] = 0,
+    views_seed: Annotated[int, typer.Option("--views-seed", min=0, help="Another seed gives other views.")] = 0,
     crop: Crop = None,
     size: Size = None,
     window: Window = None,
@@ -46,6 +55,7 @@ def extract(
     device: Device = "auto",
     precision: Annotated[str, typer.Option("--precision", help="auto, fp32, bf16 or fp16.")] = "auto",
     dtype: Annotated[str, typer.Option("--dtype", help="Of the stored embeddings: float16 or float32.")] = "float16",
+    compile: Annotated[bool, typer.Option("--compile", help="Compile the network: slow to start, fast after.")] = False,
     batch_size: BatchSize = None,
     workers: Workers = None,
     shard_rows: Annotated[int | None, typer.Option("--shard-rows", min=1, help="Crops a shard.")] = None,
@@ -59,15 +69,30 @@ def extract(
 
         # Before torch is imported, so that a wrong path is told at once.
         found = Cohort.load(cohort)
-        from radboost.extractor.backbone import BackboneConfig
+        from radboost.extractor.backbone import BackboneConfig, input_size
         from radboost.extractor.config import ExtractConfig
         from radboost.extractor.extract import extract as run
+        from radboost.extractor.views import ViewConfig
         from radboost.report.summaries import extract_table
 
-        pixels = pixel_policy(found.task, crop, size, window, full_decode)
+        network = BackboneConfig(
+            backbone,
+            checkpoint,
+            random_init,
+            size,
+            tuple(pool or ("avg",)),
+            stage,
+            None if mean is None else numbers("--mean", mean),
+            None if std is None else numbers("--std", std),
+        )
+        # Where neither user nor task says, a crop is as large as what the network was made for.
+        side = size or (found.task.images.size if found.task else input_size(network))
+        pixels = pixel_policy(found.task, crop, side, window, full_decode)
         config = ExtractConfig(
-            BackboneConfig(backbone, checkpoint, random_init, pixels.size, tuple(pool or ("avg",)), stage),
+            replace(network, size=side),
             pixels,
+            views=ViewConfig(views, views_seed),
+            compile=compile,
             precision=precision,
             dtype=dtype,
             device=device,

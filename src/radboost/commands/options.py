@@ -25,6 +25,7 @@ __all__ = [
     "Strict",
     "Window",
     "Workers",
+    "numbers",
     "pixel_policy",
 ]
 
@@ -52,6 +53,22 @@ Checkpoint = Annotated[
 ]
 
 
+def numbers(option: str, text: str) -> tuple[float, ...]:
+    """Read numbers that commas part.
+
+    Raises
+    ------
+    UserError
+        One of them is none.
+    """
+    from radboost.errors import UserError
+
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError as error:
+        raise UserError("holds no numbers", where=option, got=text, do="Part them by commas") from error
+
+
 def pixel_policy(
     task: Task | None, crop: str | None, size: int | None, window: list[str] | None, full_decode: bool
 ) -> PixelPolicy:
@@ -69,10 +86,9 @@ def pixel_policy(
     images = task.images if task else Images()
     windows = images.windows
     if window:
-        try:
-            pairs = [tuple(float(part) for part in text.split(",")) for text in window]
-            windows = tuple((centre, width) for centre, width in pairs)
-        except ValueError as error:
+        pairs = [numbers("--window", text) for text in window]
+        if any(len(pair) != 2 for pair in pairs):
             do = "Write CENTRE,WIDTH, for example 40,80"
-            raise UserError("is no window", where="--window", got=" ".join(window), do=do) from error
+            raise UserError("is no window", where="--window", got=" ".join(window), do=do)
+        windows = tuple((centre, width) for centre, width in pairs)
     return PixelPolicy.of(crop or images.crop, size or images.size, windows, full_decode=full_decode)
