@@ -276,3 +276,12 @@ def test_nothing_to_read(tmp_path):
         index(tmp_path / "absent", None)
     with pytest.raises(UserError, match="Expected train.csv or test.csv"):
         index(tmp_path, RSNA)
+
+
+def test_files_that_no_row_names_are_counted(tmp_path):
+    root = write(tmp_path / "data", screening())
+    (root / "train_images" / "1" / "stray.dcm").write_bytes(b"x")
+    (root / "README").write_text("hello")
+    found = index(root, RSNA, IndexConfig(folds=FoldSpec(3), workers=1))
+    assert found.skipped == {"not in the table: .dcm": 1, "not in the table: no ending": 1}
+    assert found.cohort.quarantine.empty

@@ -69,7 +69,7 @@ class TestViews:
 def test_several_crops_of_a_frame_decode_it_once(cohort, config, tmp_path, monkeypatch):
     opened = []
     real = rendering._open
-    monkeypatch.setattr(rendering, "_open", lambda path, frame: (opened.append(path), real(path, frame))[1])
+    monkeypatch.setattr(rendering, "_open", lambda path, *rest: (opened.append(path), real(path, *rest))[1])
     several = boxed(cohort, 5)
     settings = config(pixels={"crop": "box"})
     result = extract(several, tmp_path / "store", settings)

@@ -52,6 +52,9 @@ def extract(
     size: Size = None,
     window: Window = None,
     full_decode: FullDecode = False,
+    decode: Annotated[
+        str, typer.Option("--decode", help="cpu, or cuda: JPEG 2000 on the GPU, in full (extra cuda).")
+    ] = "cpu",
     device: Device = "auto",
     precision: Annotated[str, typer.Option("--precision", help="auto, fp32, bf16 or fp16.")] = "auto",
     dtype: Annotated[str, typer.Option("--dtype", help="Of the stored embeddings: float16 or float32.")] = "float16",
@@ -87,12 +90,13 @@ def extract(
         )
         # Where neither user nor task says, a crop is as large as what the network was made for.
         side = size or (found.task.images.size if found.task else input_size(network))
-        pixels = pixel_policy(found.task, crop, side, window, full_decode)
+        pixels = pixel_policy(found.task, crop, side, window, full_decode or decode == "cuda")
         config = ExtractConfig(
             replace(network, size=side),
             pixels,
             views=ViewConfig(views, views_seed),
             compile=compile,
+            decode=decode,
             precision=precision,
             dtype=dtype,
             device=device,

@@ -209,7 +209,13 @@ def _table(job: _Job, task: Task) -> Indexed:
     else:
         folds = _one_split(groups.unique())
     cohort = Cohort(root, task, manifest, links, targets, folds, key, found.quarantine, **described)
-    return Indexed(cohort, Counter())
+    return Indexed(cohort, _strays(root, {*crops["path"], where.relative_to(root).as_posix()}))
+
+
+def _strays(root: Path, named: set[str]) -> Counter[str]:
+    """Count the files that the table does not name, by their ending; they are not opened."""
+    endings = (PurePosixPath(path).suffix or "no ending" for path in walk(root) if path not in named)
+    return Counter(f"not in the table: {ending}" for ending in endings)
 
 
 def _folder(job: _Job) -> Indexed:

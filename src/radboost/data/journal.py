@@ -51,6 +51,7 @@ class Journal:
         self._path = path
         self._about = {"scan": LOOK_VERSION, "header": _HEADER, "root": str(root.resolve())}
         self._file: IO[bytes] | None = None
+        self._noted = False
         self.looks: dict[str, Look] = {}
         self.values: dict[str, tuple[int, int, str, Values]] = {}
 
@@ -74,6 +75,9 @@ class Journal:
         if self._file is not None:
             self._file.close()
             self._file = None
+            if not self._noted and self._path is not None:
+                # Nothing to go on from, as when the request was wrong: leave no litter.
+                self._path.unlink(missing_ok=True)
 
     def add_looks(self, looks: Mapping[str, Look]) -> None:
         """Note what was seen; files at fault are tried again the next time, since a network may be at fault too."""
@@ -92,6 +96,7 @@ class Journal:
             lines = b"".join(json.dumps(row, separators=(",", ":")).encode() + b"\n" for row in rows)
             self._file.write(lines)
             self._file.flush()
+            self._noted = self._noted or bool(lines)
 
     def _recall(self, file: IO[bytes]) -> None:
         """Take up what a scan of the same folder left, and stand where the next line goes."""
@@ -104,6 +109,7 @@ class Journal:
                 if row is None or not self._take(row):
                     break
                 end += len(line)
+                self._noted = True
         file.seek(end)
         file.truncate()
         if not end:

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from radboost.data.boxes import Box, Found, find_body, find_breast, stride_of
-from radboost.data.codecs import read_raster
+from radboost.data.codecs import DeviceDecoder, read_raster
 from radboost.data.crop import CropInfo, CropJob, Flaw, PixelPolicy
 from radboost.data.dicom import Frame, Source, Window, classify, open_frame
 from radboost.data.sampling import View, fit, may_halve, reduction
@@ -44,10 +44,10 @@ def load(path: Path, frame: int = -1) -> Frame:
     return _open(path, frame).read(0)
 
 
-def _open(path: Path, frame: int) -> Source:
+def _open(path: Path, frame: int, device: DeviceDecoder | None = None) -> Source:
     kind = classify(path)
     if kind == "dicom":
-        return open_frame(path, frame)
+        return open_frame(path, frame, device)
     if kind == "raster":
         if frame > 0:
             raise PixelError("a raster image has one frame", got=f"frame {frame}")
@@ -86,7 +86,9 @@ def render(job: CropJob, policy: PixelPolicy, out: np.ndarray) -> CropInfo:
     return _cut(_Decoder(job, policy), job, policy, out)
 
 
-def render_each(jobs: Sequence[CropJob], policy: PixelPolicy, out: np.ndarray) -> tuple[CropInfo | Flaw, ...]:
+def render_each(
+    jobs: Sequence[CropJob], policy: PixelPolicy, out: np.ndarray, device: DeviceDecoder | None = None
+) -> tuple[CropInfo | Flaw, ...]:
     """Make several crops of one frame, which is decoded once; each is what `render` makes of it alone.
 
     Parameters
@@ -97,6 +99,8 @@ def render_each(jobs: Sequence[CropJob], policy: PixelPolicy, out: np.ndarray) -
         How.
     out
         uint16 (crops or more, `*policy.shape`); as many as there are jobs are overwritten, the rest is left alone.
+    device
+        Decodes what it can before the CPU's decoders are asked.
 
     Returns
     -------
@@ -109,7 +113,7 @@ def render_each(jobs: Sequence[CropJob], policy: PixelPolicy, out: np.ndarray) -
         When the frame cannot be read.
     """
     cv2.setNumThreads(1)
-    frame = _Decoder(jobs[0], policy)
+    frame = _Decoder(jobs[0], policy, device)
     return tuple(_tried(frame, job, policy, out[number]) for number, job in enumerate(jobs))
 
 
@@ -146,9 +150,9 @@ def _cut(frame: _Decoder, job: CropJob, policy: PixelPolicy, out: np.ndarray) ->
 class _Decoder:
     """One frame; what was decoded of it is kept for the crops to come."""
 
-    def __init__(self, job: CropJob, policy: PixelPolicy) -> None:
+    def __init__(self, job: CropJob, policy: PixelPolicy, device: DeviceDecoder | None = None) -> None:
         self._begun = time.perf_counter()
-        source = _open(Path(job.path), job.frame)
+        source = _open(Path(job.path), job.frame, device)
         self.presentation, self.shape, self.spacing = source.presentation, source.shape, source.spacing
         self.windows: list[Window | None] = [Window(*window) for window in policy.windows] or [None]
         if policy.windows and self.presentation is None:

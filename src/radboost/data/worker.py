@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -16,7 +17,7 @@ import numpy as np
 
 from radboost.errors import PixelError, UserError
 
-__all__ = ["Outcome", "Slots", "peak_bytes", "slot_of", "start_worker", "work"]
+__all__ = ["Outcome", "Slots", "peak_bytes", "run", "slot_of", "start_worker", "work"]
 
 V = TypeVar("V")
 
@@ -71,7 +72,7 @@ class Outcome(Generic[V]):
     seconds
         Wall time.
     worker
-        Process id.
+        Process or thread id.
     peak_bytes
         Most memory that the worker ever held; 0 where the system does not tell.
     """
@@ -85,10 +86,15 @@ class Outcome(Generic[V]):
 
 def work(function: Callable[..., V], job: object, slot: int) -> Outcome[V]:
     """Run one job in the worker; what a bad file may raise comes back as a failure."""
+    return run(function, job, None if _memory is None else slot_of(_memory, _shape, slot))
+
+
+def run(function: Callable[..., V], job: object, out: np.ndarray | None) -> Outcome[V]:
+    """Run one job here; `work` without the worker."""
     begun = time.perf_counter()
     value, failure = None, None
     try:
-        value = function(job) if _memory is None else function(job, out=slot_of(_memory, _shape, slot))
+        value = function(job) if out is None else function(job, out=out)
     except UserError:
         raise
     except PixelError as error:
@@ -99,7 +105,7 @@ def work(function: Callable[..., V], job: object, slot: int) -> Outcome[V]:
         failure = "more memory is needed than the limit allows", "memory"
     except Exception as error:  # one odd file must not end the run; a fault in our code shows by its count
         failure = f"{type(error).__name__}: {error}", "unexpected"
-    return Outcome(value, failure, time.perf_counter() - begun, os.getpid(), peak_bytes())
+    return Outcome(value, failure, time.perf_counter() - begun, threading.get_native_id(), peak_bytes())
 
 
 def peak_bytes() -> int:

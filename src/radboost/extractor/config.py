@@ -18,6 +18,7 @@ from radboost.extractor.views import ViewConfig
 __all__ = ["DTYPES", "ExtractConfig"]
 
 DTYPES = ("float16", "float32")
+DECODERS = ("cpu", "cuda")
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,9 @@ class ExtractConfig:
         Of one file's decoding.
     strict
         The first crop that fails ends the run.
+    decode
+        ``cpu``: in supervised workers. ``cuda``: JPEG 2000 and HTJ2K on the GPU (extra ``cuda``), in threads and in
+        full; reversible streams give the same pixels either way, others may differ by a rounding.
     views
         Augmented views beside the clean one, each a row of its own.
     compile
@@ -62,6 +66,7 @@ class ExtractConfig:
     shard_rows: int | None = None
     limits: Limits = field(default_factory=Limits)
     strict: bool = False
+    decode: str = "cpu"
     views: ViewConfig = field(default_factory=ViewConfig)
     compile: bool = False
     expect: Mapping[str, Any] | None = None
@@ -80,6 +85,11 @@ class ExtractConfig:
         if self.pixels.channels > 3:
             do = "Give at most three windows"
             raise UserError("a backbone sees three channels", where="windows", got=self.pixels.channels, do=do)
+        if self.decode not in DECODERS:
+            raise UserError("unknown decoder", where="--decode", got=self.decode, do=f"Give {' or '.join(DECODERS)}")
+        if self.decode == "cuda" and not self.pixels.full_decode:
+            do = "Give --full-decode too"
+            raise UserError("a GPU decodes in full", where="--decode cuda", got="reduced decoding", do=do)
         if self.dtype not in DTYPES:
             raise UserError("unknown dtype of embeddings", got=self.dtype, do=f"Give {' or '.join(DTYPES)}")
 

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from radboost.data.codecs import DeviceDecoder
 from radboost.data.cohort import Cohort
 from radboost.data.interrupt import Patience
 from radboost.data.jobs import crop_groups, most_in_a_frame
@@ -19,6 +20,7 @@ from radboost.data.progress import Progress
 from radboost.data.quarantine import Quarantine
 from radboost.data.render import render_each
 from radboost.data.store import ID_DTYPE, EmbeddingStore, StoreWriter
+from radboost.data.threads import Threads
 from radboost.errors import PixelError, RadboostError
 from radboost.extractor.accounting import Accounting, Meter, record
 from radboost.extractor.backbone import Backbone
@@ -35,6 +37,12 @@ AHEAD_BYTES = 32 << 20
 """Of decoded crops that wait in shared memory, which containers keep small."""
 GROUP_BYTES = 8 << 20
 """Of the crops of one frame that come back together."""
+
+
+def _pool(config: ExtractConfig, workers: int, slot_shape: tuple[int, ...], ahead: int) -> Pool | Threads:
+    if config.decode == "cuda":
+        return Threads(workers, slot_shape, ahead)
+    return Pool(workers, config.limits, slot_shape=slot_shape, ahead=ahead)
 
 
 @dataclass(frozen=True)
@@ -133,12 +141,13 @@ class Work:
         self._meter = Meter()
         kind = device_kind(plan.device)
         content = self._content(backbone)
+        decoder = DeviceDecoder() if config.decode == "cuda" else None
         with (
             Patience(lambda: self.progress.say("finishing the shard in hand; once more to leave at once")) as patience,
             Committer(
                 plan.out, writer, content, f"{kind}, compiled" if config.compile else kind, self._meter
             ) as shards,
-            Pool(workers, config.limits, slot_shape=(together, *config.pixels.shape), ahead=ahead) as pool,
+            _pool(config, workers, (together, *config.pixels.shape), ahead) as pool,
         ):
 
             def stop_after(start: int) -> int:
@@ -147,7 +156,7 @@ class Work:
                 return cuts.stop_after(start)
 
             groups = crop_groups(plan.cohort, config.pixels, self._left, together)
-            items = pool.map(partial(render_each, policy=config.pixels), groups)
+            items = pool.map(partial(render_each, policy=config.pixels, device=decoder), groups)
             for batch in stream.run(items, ids, stop_after, self._meter):
                 shard.add(batch)
                 self._report(batch, quarantine)

@@ -10,6 +10,7 @@ from radboost.data.codecs.decode import (
     name_of,
     reducible,
 )
+from radboost.data.codecs.device import DeviceDecoder
 from radboost.data.codecs.encode import SYNTAXES, encode
 from radboost.data.codecs.raster import SUFFIXES, is_raster, read_raster
 from radboost.data.codecs.spec import MAX_PIXELS, FrameSpec
@@ -22,6 +23,7 @@ __all__ = [
     "SUFFIXES",
     "SUPPORTED",
     "SYNTAXES",
+    "DeviceDecoder",
     "FrameSpec",
     "decode",
     "decode_small",

@@ -15,7 +15,7 @@ from radboost.data.codecs.jpeg import Codestream, check
 from radboost.data.codecs.spec import FrameSpec, to_stored
 from radboost.errors import PixelError
 
-__all__ = ["decode_htj2k", "decode_jpeg2000", "decode_reduced", "levels", "siz"]
+__all__ = ["check", "decode_htj2k", "decode_jpeg2000", "decode_reduced", "levels", "siz", "stored"]
 
 # Start of codestream followed by SIZ, which the standard demands; a JP2 wrapper may stand before it.
 _START = b"\xff\x4f\xff\x51"
@@ -85,7 +85,7 @@ def levels(data: bytes, spec: FrameSpec) -> int:
     return 0
 
 
-def _stored(values: np.ndarray, stream: Codestream, spec: FrameSpec, *, lossy: bool) -> np.ndarray:
+def stored(values: np.ndarray, stream: Codestream, spec: FrameSpec, *, lossy: bool) -> np.ndarray:
     """Bring decoded values to the header's range and sign, which may differ from those of SIZ."""
     if stream.signed:
         # The codestream's sign is the truth about its numbers (PS3.5 8.2), also where the header denies it.
@@ -130,7 +130,7 @@ def decode_jpeg2000(data: bytes, spec: FrameSpec, *, lossy: bool) -> np.ndarray:
     stream = siz(data)
     check(stream, spec)
     values = _sized(imagecodecs.jpeg2k_decode(data, numthreads=1), spec.shape)
-    return _stored(values, stream, spec, lossy=lossy)
+    return stored(values, stream, spec, lossy=lossy)
 
 
 def decode_htj2k(data: bytes, spec: FrameSpec, *, lossy: bool) -> np.ndarray:
@@ -161,7 +161,7 @@ def decode_htj2k(data: bytes, spec: FrameSpec, *, lossy: bool) -> np.ndarray:
     # decoder does without and leaves the rest of the picture empty.
     if data.rfind(b"\xff\xd9") < 0:
         raise PixelError("the HTJ2K codestream ends early: no end-of-codestream marker", got=f"{len(data):,} bytes")
-    return _stored(_sized(_openjph(data, 0), spec.shape), stream, spec, lossy=lossy)
+    return stored(_sized(_openjph(data, 0), spec.shape), stream, spec, lossy=lossy)
 
 
 def decode_reduced(data: bytes, spec: FrameSpec, reduce: int, *, high_throughput: bool) -> np.ndarray:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from radboost.data.codecs import COLOUR_AS_RGB, decode_small, reducible
+from radboost.data.codecs import COLOUR_AS_RGB, DeviceDecoder, decode_small, reducible
 from radboost.data.dicom.colour import grey, palette
 from radboost.data.dicom.door import number
 from radboost.data.dicom.header import spacing_of
@@ -84,7 +84,7 @@ class Source:
     read: Callable[[int], Frame]
 
 
-def open_frame(path: Path, index: int = MIDDLE) -> Source:
+def open_frame(path: Path, index: int = MIDDLE, device: DeviceDecoder | None = None) -> Source:
     """Read a file's header and find one frame in it, without decoding.
 
     Parameters
@@ -93,6 +93,8 @@ def open_frame(path: Path, index: int = MIDDLE) -> Source:
         A DICOM file, with or without preamble.
     index
         Frame number from 0, or `MIDDLE`.
+    device
+        Decodes whole frames before the CPU's decoders are asked.
 
     Raises
     ------
@@ -115,7 +117,8 @@ def open_frame(path: Path, index: int = MIDDLE) -> Source:
     shown = None if colour else presentation_of(dataset, index)
 
     def read(reduce: int) -> Frame:
-        pixels, done = decode_small(syntax, data, spec, reduce)
+        whole = None if device is None or reduce else device.decode(syntax, data, spec)
+        pixels, done = decode_small(syntax, data, spec, reduce) if whole is None else (whole, 0)
         if spec.samples == 3:
             pixels = grey(pixels, "RGB" if syntax in COLOUR_AS_RGB else spec.photometric, spec.bits_stored)
         elif colour:
