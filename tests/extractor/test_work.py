@@ -153,6 +153,18 @@ def test_removed_images_are_counted_and_stay(cohort, config, tmp_path):
 
 
 @pytest.mark.usefixtures("inline")
+def test_an_overwritten_store_stays_until_there_is_something_better(cohort, config, tmp_path, monkeypatch):
+    out = tmp_path / "store"
+    extract(cohort, out, config())
+    before = {p.name: p.read_bytes() for p in out.iterdir()}
+    with monkeypatch.context() as patch, pytest.raises(RadboostError, match="a single image"):
+        TestScarceMemory.cramped(patch, 0)
+        extract(cohort, out, config(dtype="float32"), overwrite=True)
+    assert {p.name: p.read_bytes() for p in out.iterdir()} == before
+    assert extract(cohort, out, config(dtype="float32"), overwrite=True).store.dtype == np.float32
+
+
+@pytest.mark.usefixtures("inline")
 def test_strict_ends_at_the_first_failure(cohort, config, tmp_path):
     several = boxed(cohort, 2)
     with pytest.raises(PixelError, match=r"\.dcm.*outside the frame.*--strict"):

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 
 from radboost.data.store import Rows, StoreWriter
-from radboost.extractor.accounting import Meter
+from radboost.extractor.accounting import RUNS, Meter
 
 __all__ = ["Committer"]
 
@@ -22,7 +22,7 @@ class Committer:
     out
         The store's folder; its lock is held.
     writer
-        Of a store that is gone on with; None where there is none yet.
+        Of a store that is gone on with; None where there is none yet, or the one that is there shall give way.
     content
         Header of a new store, but for the rows a shard, which are known when the first one closes.
     device
@@ -73,6 +73,10 @@ class Committer:
             self._empty.append(rows)
             return
         if self.writer is None:
+            if (self._out / "store.json").is_file():
+                # Asked to be replaced; until now, when there is something better, it was left alone.
+                StoreWriter.clear(self._out)
+                (self._out / RUNS).unlink(missing_ok=True)
             self.writer = StoreWriter.create(self._out, {**self._content, "rows_per_shard": rows_per_shard})
         for each in (*self._empty, rows):
             self.writer.add(each, self._device)

@@ -23,7 +23,7 @@ from radboost.data.store import (
     store_lock,
 )
 from radboost.errors import FormatError, UserError
-from radboost.extractor.accounting import RUNS, Accounting
+from radboost.extractor.accounting import Accounting
 from radboost.extractor.backbone import Backbone, load_backbone
 from radboost.extractor.config import ExtractConfig
 from radboost.extractor.work import Plan, Work
@@ -86,7 +86,7 @@ def extract(
     progress
         Who listens.
     overwrite
-        Replace a store instead of going on with it.
+        Replace a store instead of going on with it; the old one goes when the first new shard is ready.
 
     Raises
     ------
@@ -129,10 +129,7 @@ def extract(
     loaded = time.perf_counter() - begun
     _make(out)
     with store_lock(out):
-        if overwrite and (out / "store.json").is_file():
-            StoreWriter.clear(out)
-            (out / RUNS).unlink(missing_ok=True)
-        work = Work(Plan(cohort, out, config, device, fingerprint, loaded), progress)
+        work = Work(Plan(cohort, out, config, device, fingerprint, loaded, overwrite), progress)
         store, embedded, account = work(backbone)
     counted = _counted(cohort, store, embedded)
     return replace(counted, account=account, device=device_kind(device), precision=config.precision)

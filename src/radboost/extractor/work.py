@@ -63,6 +63,8 @@ class Plan:
         Of the embeddings.
     load_s
         Seconds that the network took to build.
+    replace
+        A store that is there gives way to the first new shard.
     """
 
     cohort: Cohort
@@ -71,6 +73,7 @@ class Plan:
     device: torch.device
     fingerprint: Mapping[str, object]
     load_s: float = 0.0
+    replace: bool = False
 
 
 @dataclass
@@ -106,7 +109,7 @@ class Work:
         plan = self.plan
         crop_ids = plan.cohort.manifest["crop_id"].tolist()
         writer, tried = None, np.empty(0, ID_DTYPE)
-        if (plan.out / "store.json").is_file():
+        if (plan.out / "store.json").is_file() and not plan.replace:
             writer = StoreWriter.resume(plan.out, plan.fingerprint)
             tried = writer.tried()
         self._left = StoreWriter.remaining(crop_ids, tried)
