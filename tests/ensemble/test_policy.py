@@ -40,3 +40,12 @@ def test_risky_without_weighted_members_still_weighs_the_loss_and_says_so():
 def test_no_member_left_is_refused(policy, members):
     with pytest.raises(MismatchError, match=policy.value):
         choose(policy, members, True)
+
+
+def test_robust_takes_every_member_that_was_not_made_elsewhere():
+    choice = choose(Policy.ROBUST, MEMBERS, True)
+    assert (choice.columns, choice.weigh_target, choice.hedged) == ((0, 1, 2), False, True)
+    without = choose(Policy.ROBUST, MEMBERS, False)
+    assert (without.columns, without.hedged) == ((0, 1), False)
+    assert without.note is not None
+    assert "robust equals safe" in without.note

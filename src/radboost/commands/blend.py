@@ -19,6 +19,7 @@ class _Policy(StrEnum):
 
     safe = "safe"
     risky = "risky"
+    robust = "robust"
 
 
 def blend(

@@ -16,6 +16,7 @@ from radboost.ensemble.crossfit import (
     Panel,
     best_member,
     crossfit,
+    hedge,
     in_sample,
     least_loss,
     mix,
@@ -24,10 +25,11 @@ from radboost.ensemble.crossfit import (
     uniform,
 )
 from radboost.ensemble.policy import Choice, Policy, choose
-from radboost.ensemble.score import Score, blend_lead, jsonable, score
+from radboost.ensemble.robust import least_regret
+from radboost.ensemble.score import Regret, Score, blend_lead, jsonable, regret, score
 from radboost.ensemble.solver import solve
 from radboost.errors import MismatchError, TableError, offenders
-from radboost.metrics import Bootstrap
+from radboost.metrics import Bootstrap, log_loss
 
 __all__ = ["BlendResult", "TargetBlend", "apply_blend", "fit_blend"]
 
@@ -57,6 +59,9 @@ class TargetBlend:
         Rows and groups that the scores rest on.
     notes
         What the reader should know.
+    regret
+        For a blend that stands between two losses, how it, the plain and the target optimum of the same members do
+        under both, cross-fitted; else None.
     """
 
     target: str
@@ -70,6 +75,7 @@ class TargetBlend:
     units: int
     groups: int
     notes: tuple[str, ...]
+    regret: Regret | None = None
 
     def to_dict(self) -> dict[str, object]:
         """Everything as JSON knows it; what is not defined is None."""
@@ -146,7 +152,7 @@ def fit_blend(predictions: Predictions, policy: Policy, how: Bootstrap | None = 
         choice = choose(policy, block.members, weighted)
         target, p = _fit_target(block, choice, how or Bootstrap())
         fitted.append(target)
-        kind = "weighted" if choice.weigh_target else "regular"
+        kind = "weighted" if choice.weigh_target or choice.hedged else "regular"
         tables += [rows.assign(member=f"blend/{policy.value}", kind=kind) for rows in _rows(block, p)]
         if choice.note and choice.note not in notes:
             notes.append(choice.note)
@@ -198,33 +204,44 @@ def apply_blend(weights: Mapping[str, float], probabilities: Mapping[str, npt.Ar
 
 def _fit_target(block: Block, choice: Choice, how: Bootstrap) -> tuple[TargetBlend, FloatArray]:
     columns = np.array(choice.columns)
+    both = block.task_weight * block.target_weight
     names = [member_name(*block.members[i]) for i in choice.columns]
     block = replace(block, p=block.p[:, columns], members=tuple(block.members[i] for i in choice.columns))
-    weight = block.task_weight * block.target_weight if choice.weigh_target else block.task_weight
-    panel = Panel.of(block, weight)
+    panel = Panel.of(block, both if choice.weigh_target else block.task_weight, both if choice.hedged else None)
     notes = []
     if panel.one_fold:
         panel = panel.dealt()
         notes.append("All predictions are of one fold, so the blend was cross-fitted over groups dealt anew.")
-    solution = solve(panel.q[panel.judged], panel.weight[panel.judged])
-    blend = crossfit(panel, pool(panel))
-    fitted = in_sample(panel, lambda rows: mix(panel, solution.weights))
+    weights, gap, iterations = _weights(panel)
+    blend = crossfit(panel, pool(panel) if panel.target is None else hedge(panel, panel.target))
+    fitted = in_sample(panel, lambda rows: mix(panel, weights))
     if np.unique(panel.label[panel.judged]).size < 2:
         notes.append("Only one class is labelled: no score tells a good member from a bad one.")
     target = TargetBlend(
         target=block.target,
         classes=block.classes,
-        weights=dict(zip(names, solution.weights.tolist(), strict=True)),
-        loss=solution.loss,
-        gap=solution.gap,
-        iterations=solution.iterations,
+        weights=dict(zip(names, weights.tolist(), strict=True)),
+        loss=log_loss(panel.label[panel.judged], fitted.p[panel.judged], panel.weight[panel.judged]),
+        gap=gap,
+        iterations=iterations,
         threshold=None if fitted.threshold is None or np.isnan(fitted.threshold) else fitted.threshold,
         scores=tuple(_scores(panel, blend, fitted, names, how)),
         units=int(panel.judged.sum()),
         groups=int(np.unique(panel.group[panel.judged]).size),
         notes=tuple(notes),
+        regret=None if panel.target is None else regret(panel, panel.target, blend),
     )
     return target, blend.p
+
+
+def _weights(panel: Panel) -> tuple[FloatArray, float, int]:
+    """Weights fitted on all judged rows, their certified gap, and the solver's steps; 0 for a hedge, of many solves."""
+    rows = panel.judged
+    if panel.target is not None:
+        found = least_regret(panel.q[rows], panel.weight[rows], panel.target[rows])
+        return found.weights, found.gap, 0
+    solution = solve(panel.q[rows], panel.weight[rows])
+    return solution.weights, solution.gap, solution.iterations
 
 
 def _scores(panel: Panel, blend: Outcome, fitted: Outcome, names: list[str], how: Bootstrap) -> Iterator[Score]:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from radboost.data.predictions import Block
+from radboost.ensemble.robust import least_regret
 from radboost.ensemble.solver import solve
 from radboost.errors import LeakError, TableError, offenders
 from radboost.metrics import best_threshold, log_loss, true_class_probability
@@ -20,6 +21,7 @@ __all__ = [
     "Panel",
     "best_member",
     "crossfit",
+    "hedge",
     "in_sample",
     "least_loss",
     "mix",
@@ -53,6 +55,8 @@ class Panel:
         Group and fold (n,); no group is in two folds.
     q
         Probability that each member gives to the true class (n, members); 1 where `judged` is false.
+    target
+        Weight of the other loss (n,), not negative, where the blend stands between two.
     """
 
     p: FloatArray
@@ -61,9 +65,10 @@ class Panel:
     group: npt.NDArray[np.generic]
     fold: npt.NDArray[np.int64]
     q: FloatArray
+    target: FloatArray | None = None
 
     @classmethod
-    def of(cls, block: Block, weight: FloatArray) -> Panel:
+    def of(cls, block: Block, weight: FloatArray, target: FloatArray | None = None) -> Panel:
         """Check a block whose members are all to be used, and align it with the policy's row weights.
 
         Raises
@@ -96,7 +101,7 @@ class Panel:
         for m in range(block.p.shape[1]):
             q[judged, m] = true_class_probability(block.label[judged], block.p[judged, m])
         p = block.p if block.p.shape[2] == 2 else block.p / block.p.sum(axis=2, keepdims=True)
-        return cls(p, block.label, weight, block.group, block.fold, q)
+        return cls(p, block.label, weight, block.group, block.fold, q, target)
 
     @property
     def judged(self) -> Mask:
@@ -161,6 +166,11 @@ def in_sample(panel: Panel, candidate: Candidate) -> Outcome:
 def pool(panel: Panel) -> Candidate:
     """Give the certified convex blend."""
     return lambda rows: mix(panel, solve(panel.q[rows], panel.weight[rows]).weights)
+
+
+def hedge(panel: Panel, target: FloatArray) -> Candidate:
+    """Give the certified blend of least regret between the panel's loss and the one that `target` weighs."""
+    return lambda rows: mix(panel, least_regret(panel.q[rows], panel.weight[rows], target[rows]).weights)
 
 
 def mix(panel: Panel, weights: FloatArray) -> FloatArray:

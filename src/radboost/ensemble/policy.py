@@ -22,6 +22,9 @@ class Policy(StrEnum):
     """The target set as the weights simulate it: weighted members with the regular others, weighed by
     ``task_weight * target_weight``. Better if the simulation is right, worse if it is not."""
 
+    ROBUST = "robust"
+    """Either may come: all members, regular and weighted, and the least worst regret between the two losses."""
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -33,6 +36,8 @@ class Choice:
         Positions of the members used, in their given order.
     weigh_target
         Whether rows are weighed by the target weight too.
+    hedged
+        Whether the blend stands between both losses.
     note
         What the reader should know when the policy could not do what it is named for.
     """
@@ -40,6 +45,7 @@ class Choice:
     columns: tuple[int, ...]
     weigh_target: bool
     note: str | None = None
+    hedged: bool = False
 
 
 def choose(policy: Policy, members: Sequence[tuple[str, str]], weighted_for_target: bool) -> Choice:
@@ -56,8 +62,8 @@ def choose(policy: Policy, members: Sequence[tuple[str, str]], weighted_for_targ
 
     Returns
     -------
-    The choice. RISKY leaves out a regular member whose weighted twin (same name, kind weighted) is there. Without
-    target weights it equals SAFE and its note says so.
+    The choice. ROBUST takes all members. RISKY leaves out a regular member whose weighted twin (same name, kind
+    weighted) is there. Without target weights both equal SAFE and the note says so.
 
     Raises
     ------
@@ -76,7 +82,10 @@ def choose(policy: Policy, members: Sequence[tuple[str, str]], weighted_for_targ
     if policy is Policy.SAFE:
         choice = Choice(regular, False)
     elif not weighted_for_target:
-        choice = Choice(regular, False, "No target weights are there, so risky equals safe.")
+        choice = Choice(regular, False, f"No target weights are there, so {policy.value} equals safe.")
+    elif policy is Policy.ROBUST:
+        both = tuple(i for i, (_, kind) in enumerate(members) if kind in ("regular", "weighted"))
+        choice = Choice(both, False, hedged=True)
     elif not twins:
         note = (
             "No member was fitted under the target weights: risky blends the regular members under the weighted loss."

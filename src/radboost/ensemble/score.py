@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from radboost.ensemble.crossfit import Outcome, Panel
+from radboost.ensemble.crossfit import Outcome, Panel, crossfit, pool
 from radboost.metrics import (
     Bootstrap,
     Difference,
@@ -22,7 +22,7 @@ from radboost.metrics import (
     pf1,
 )
 
-__all__ = ["Estimate", "Score", "blend_lead", "jsonable", "score"]
+__all__ = ["Estimate", "Regret", "Score", "blend_lead", "jsonable", "regret", "score"]
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 
@@ -64,6 +64,52 @@ class Score:
     f1: Estimate = Estimate()
     detail: str = ""
     lead: Difference | None = None
+
+
+@dataclass(frozen=True)
+class Regret:
+    """Cross-fitted log losses of three blends of the same members, each fitted for another aim.
+
+    Attributes
+    ----------
+    plain, target
+        Loss of the blend fitted to the plain loss, of the one fitted to the target's, and of the one that stands
+        between, under the plain weights and under the target's.
+    worst
+        Worst regret of each: how much it exceeds the best of the three, under the loss where that is most.
+    """
+
+    plain: tuple[float, float, float]
+    target: tuple[float, float, float]
+    worst: tuple[float, float, float]
+
+
+def regret(panel: Panel, target: FloatArray, between: Outcome) -> Regret:
+    """Compare a blend that stands between two losses with the two that are fitted to one each.
+
+    Parameters
+    ----------
+    panel
+        Its weights are the plain ones.
+    target
+        The target's, (n,).
+    between
+        Cross-fitted predictions of the blend in question.
+    """
+    aimed = replace(panel, weight=target)
+    outcomes = (crossfit(panel, pool(panel)), crossfit(aimed, pool(aimed)), between)
+    rows = panel.judged
+    plain, other = (
+        tuple(log_loss(panel.label[rows], outcome.p[rows], weight[rows]) for outcome in outcomes)
+        for weight in (panel.weight, target)
+    )
+    worst = tuple(max(a - min(plain), b - min(other)) for a, b in zip(plain, other, strict=True))
+    return Regret(_three(plain), _three(other), _three(worst))
+
+
+def _three(values: tuple[float, ...]) -> tuple[float, float, float]:
+    first, second, third = values
+    return first, second, third
 
 
 def score(name: str, panel: Panel, outcome: Outcome, how: Bootstrap) -> Score:
@@ -108,7 +154,7 @@ def jsonable(value: object) -> object:
     >>> jsonable({"a": (1.0, float("nan")), "b": np.float64(2)})
     {'a': [1.0, None], 'b': 2.0}
     """
-    if isinstance(value, Score | Difference | Estimate):
+    if isinstance(value, Score | Difference | Estimate | Regret):
         return jsonable(asdict(value))
     if isinstance(value, dict):
         return {str(k): jsonable(v) for k, v in value.items()}

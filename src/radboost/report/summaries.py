@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from radboost.booster.run import Run
     from radboost.booster.score import Score
     from radboost.ensemble.blend import BlendResult, TargetBlend
+    from radboost.ensemble.score import Regret
     from radboost.extractor.extract import ExtractResult
     from radboost.pipeline.demo import DemoResult
     from radboost.pipeline.prediction import Prediction
@@ -152,6 +153,8 @@ def blend_tables(result: BlendResult, out: Path) -> Iterator[Table]:
     for target in result.targets:
         yield _weights(target, out)
         yield _blend_scores(result, target)
+        if target.regret is not None:
+            yield _regrets(target, target.regret)
 
 
 def _weights(target: TargetBlend, out: Path) -> Table:
@@ -175,6 +178,14 @@ def _blend_scores(result: BlendResult, target: TargetBlend) -> Table:
     columns = ("", "log loss", "AUC", "pF1", "F1 at threshold", "blend minus this")
     notes = ("95 % intervals by bootstrap over patients; thresholds chosen out of fold", *target.notes, *result.notes)
     return Table(title, columns, tuple(rows), notes)
+
+
+def _regrets(target: TargetBlend, regret: Regret) -> Table:
+    names = ("fitted to the data as they are", "fitted to the target set", "robust")
+    cells = zip(names, regret.plain, regret.target, regret.worst, strict=True)
+    rows = tuple((name, number(plain), number(aimed), number(worst, 5)) for name, plain, aimed, worst in cells)
+    columns = ("the same members", "log loss, plain", "log loss, target", "worst regret")
+    return Table(f"{target.target}: what the choice between the two losses may cost, cross-fitted", columns, rows)
 
 
 def prediction_table(found: Prediction) -> Table:
