@@ -9,6 +9,7 @@ import typer
 from radboost import __version__
 from radboost.commands.blend import blend
 from radboost.commands.cohort import app as cohort
+from radboost.commands.compare import compare
 from radboost.commands.crops import crops
 from radboost.commands.demo import demo
 from radboost.commands.extract import extract
@@ -33,6 +34,7 @@ for name, command in (
     ("extract", extract),
     ("fit-boost", fit_boost),
     ("blend", blend),
+    ("compare", compare),
     ("predict", predict),
     ("demo", demo),
 ):

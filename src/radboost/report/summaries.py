@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,12 +18,14 @@ if TYPE_CHECKING:
     from radboost.ensemble.blend import BlendResult, TargetBlend
     from radboost.ensemble.score import Regret
     from radboost.extractor.extract import ExtractResult
+    from radboost.pipeline.compare import Compared
     from radboost.pipeline.demo import DemoResult
     from radboost.pipeline.prediction import Prediction
 
 __all__ = [
     "blend_tables",
     "cohort_table",
+    "compare_tables",
     "crops_table",
     "demo_table",
     "extract_table",
@@ -186,6 +188,30 @@ def _regrets(target: TargetBlend, regret: Regret) -> Table:
     rows = tuple((name, number(plain), number(aimed), number(worst, 5)) for name, plain, aimed, worst in cells)
     columns = ("the same members", "log loss, plain", "log loss, target", "worst regret")
     return Table(f"{target.target}: what the choice between the two losses may cost, cross-fitted", columns, rows)
+
+
+def compare_tables(first: str, second: str, found: Sequence[Compared]) -> Iterator[Table]:
+    """Two results side by side, a table a target."""
+    for target in dict.fromkeys(each.target for each in found):
+        rows = tuple(
+            (
+                each.metric,
+                _measured(each.first),
+                _measured(each.second),
+                f"{each.difference.value:+.4f} {interval(each.difference.low, each.difference.high)}",
+                number(each.win, 3),
+            )
+            for each in found
+            if each.target == target
+        )
+        one = next(each for each in found if each.target == target)
+        title = f"{target}: {first} against {second}, {one.units} units of {one.groups} groups"
+        notes = (
+            "paired 95 % intervals by bootstrap over patients; won: share of replicates where the first is better",
+        )
+        if one.left_out:
+            notes = (*notes, f"{one.left_out} units that only one of them predicted are left out")
+        yield Table(title, ("", first, second, "first minus second", "won"), rows, notes)
 
 
 def prediction_table(found: Prediction) -> Table:

@@ -1,0 +1,29 @@
+"""`radboost compare`: two runs or blends, paired by unit."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from radboost.commands.console import following, show
+from radboost.commands.options import Debug
+
+__all__ = ["compare"]
+
+
+def compare(
+    first: Annotated[str, typer.Argument(help="A blend or run; FOLDER:MEMBER for one member.", show_default=False)],
+    second: Annotated[str, typer.Argument(help="Another one.", show_default=False)],
+    debug: Debug = False,
+) -> None:
+    """Compare two results on the units that both predicted, with paired intervals clustered by patient."""
+    with following(debug):
+        from radboost.pipeline.compare import Side
+        from radboost.pipeline.compare import compare as run
+        from radboost.report.summaries import compare_tables
+
+        sides = Side.open(first), Side.open(second)
+        found = run(*sides)
+    for table in compare_tables(sides[0].name, sides[1].name, found):
+        show(table)
