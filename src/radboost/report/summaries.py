@@ -206,12 +206,10 @@ def compare_tables(first: str, second: str, found: Sequence[Compared]) -> Iterat
         )
         one = next(each for each in found if each.target == target)
         title = f"{target}: {first} against {second}, {one.units} units of {one.groups} groups"
-        notes = (
-            "paired 95 % intervals by bootstrap over patients; won: share of replicates where the first is better",
-        )
+        notes = ["paired 95 % intervals by bootstrap over patients; won: share of replicates where the first is better"]
         if one.left_out:
-            notes = (*notes, f"{one.left_out} units that only one of them predicted are left out")
-        yield Table(title, ("", first, second, "first minus second", "won"), rows, notes)
+            notes.append(f"{one.left_out} units that only one of them predicted are left out")
+        yield Table(title, ("", first, second, "first minus second", "won"), rows, tuple(notes))
 
 
 def prediction_table(found: Prediction) -> Table:
