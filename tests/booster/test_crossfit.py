@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from radboost.booster import boosting, crossfit
+from radboost.booster import boosting
+from radboost.booster.columns import Columns
 from radboost.booster.crossfit import BoostConfig, fit_boost
 from radboost.booster.design import build_design
 from radboost.booster.learner import LEARNERS
@@ -70,16 +71,16 @@ def test_that_noise_would_be_learnt_if_a_patient_straddled(make) -> None:
 def test_no_group_straddles_and_no_model_saw_whom_it_predicts(make, monkeypatch: pytest.MonkeyPatch) -> None:
     cohort, store = make(patients=30, folds=3)
     seen: list[set[str]] = []
-    original = crossfit._rows
+    original = Columns.rows
 
-    def watch(design, x, spans, rows, of):
-        seen.append(set(design.group[rows]))
-        found = original(design, x, spans, rows, of)
+    def watch(self, design, target, weight):
+        found, inner = original(self, design, target, weight)
+        seen.append(set(design.group[self.train[weight[self.train] > 0]]))
         # The learner is given numbers for the groups, as many as there are.
         assert len(set(found.group)) == len(seen[-1])
-        return found
+        return found, inner
 
-    monkeypatch.setattr(crossfit, "_rows", watch)
+    monkeypatch.setattr(Columns, "rows", watch)
     run = fit_boost(cohort, [store], replace(QUICK, learners=("logistic",)))
     table = run.predictions.table
     assert (table.groupby("group")["fold"].nunique() == 1).all()

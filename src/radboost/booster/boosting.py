@@ -82,9 +82,9 @@ def boost(
         Fits all rows from a start margin for so many rounds.
     """
     splits = []
-    for train, held in inner:
-        start, seen = log_rates(rows.take(train).rates), rows.take(held)
-        splits.append((held, start, seen, begin(rows.take(train), seen, start)))
+    for train, seen, held in inner.cut(rows):
+        start = log_rates(train.rates)
+        splits.append((held, start, seen, begin(train, seen, start)))
     weights = [float(seen.weight.sum()) for _, _, seen, _ in splits]
     curves = [[float(np.average(row_loss(s.y, _base(m, len(s))), weights=s.weight))] for _, m, s, _ in splits]
     for reached in range(1, ROUNDS + 1):

@@ -8,15 +8,15 @@ from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from radboost.booster.columns import Columns, prepare_columns
 from radboost.booster.design import Design, Store, build_design
 from radboost.booster.leaks import check_leaks
 from radboost.booster.learner import LEARNERS
 from radboost.booster.member import BLOCKS, FUSED, IMAGE, METADATA, MemberModel, fit_members
-from radboost.booster.prepare import COMPONENTS, Prepared
-from radboost.booster.rows import FloatArray, Matrix, Rows, Span, make_inner
+from radboost.booster.prepare import COMPONENTS
+from radboost.booster.rows import FloatArray
 from radboost.booster.run import Key, Run
 from radboost.booster.weights import resolve_weights
 from radboost.data.cohort import TRAIN, Cohort
@@ -160,8 +160,9 @@ def fit_boost(
     kinds = [REGULAR] if config.weights is None else [REGULAR, WEIGHTED]
     work = _Work(design, weights[outer], config, blocks)
     _need_classes(work, kinds, folds)
-    prepared, columns = _prepare(work, kinds, folds, progress)
+    columns = _prepare(work, kinds, folds, progress)
     models, table = _fit_all(work, columns, progress)
+    prepared = {place: own.prepared for place, own in columns.items()}
     content = {
         "task": design.task.as_dict(),
         "fold_hash": design.fold_hash,
@@ -208,35 +209,29 @@ def _need_classes(work: _Work, kinds: Sequence[str], folds: Sequence[int]) -> No
 
 def _prepare(
     work: _Work, kinds: Sequence[str], folds: Sequence[int], progress: Progress
-) -> tuple[dict[tuple[str, int], Prepared], dict[tuple[str, int], tuple[Matrix, tuple[Span, ...]]]]:
+) -> dict[tuple[str, int], Columns]:
     places = [(kind, fold) for kind in kinds for fold in folds]
 
-    def prepare(kind: str, fold: int) -> tuple[Prepared, Matrix]:
-        rows = work.design.fold != fold
-        # One matrix serves all targets, so a unit counts with its mean weight over them.
-        weight = work.weight(kind).mean(axis=1)[rows]
-        prepared = Prepared.fit(work.design.take(rows), weight, work.config.components)
-        return prepared, prepared.transform(work.design)
+    def prepare(kind: str, fold: int) -> Columns:
+        rows, config = work.design.fold != fold, work.config
+        return prepare_columns(work.design, work.weight(kind), rows, config.components, config.seed)
 
     progress.start("preparing columns", len(places))
     done = run_jobs([partial(prepare, *place) for place in places], work.config.workers, progress)
-    prepared = {place: p for place, (p, _) in zip(places, done, strict=True)}
-    return prepared, {place: (x, p.spans) for place, (p, x) in zip(places, done, strict=True)}
+    return dict(zip(places, done, strict=True))
 
 
 def _fit_all(
-    work: _Work, columns: Mapping[tuple[str, int], tuple[Matrix, tuple[Span, ...]]], progress: Progress
+    work: _Work, columns: Mapping[tuple[str, int], Columns], progress: Progress
 ) -> tuple[dict[Key, MemberModel], pd.DataFrame]:
     targets = range(len(work.design.task.targets))
     jobs = [(learner, *place, t) for place in columns for t in targets for learner in work.config.learners]
 
     def fit(learner: str, kind: str, fold: int, target: int) -> dict[str, tuple[MemberModel, FloatArray]]:
-        x, spans = columns[kind, fold]
-        held, weight = work.design.fold == fold, work.weight(kind)[:, target]
-        rows = _rows(work.design, x, spans, ~held & (weight > 0), (target, weight))
-        inner = make_inner(rows, work.config.seed)
+        own, held = columns[kind, fold], work.design.fold == fold
+        rows, inner = own.rows(work.design, target, work.weight(kind)[:, target])
         models = fit_members(learner, rows, inner, work.config.seed, work.blocks)
-        return {block: (model, model.predict_proba(x[held])) for block, model in models.items()}
+        return {block: (model, model.predict_proba(own.x[held])) for block, model in models.items()}
 
     progress.start("fitting", len(jobs))
     done = run_jobs([partial(fit, *job) for job in jobs], work.config.workers, progress)
@@ -248,20 +243,6 @@ def _fit_all(
             models[key] = model
             parts.append(_table(work, key, target, p))
     return models, _ordered(pd.concat(parts, ignore_index=True), work)
-
-
-def _rows(
-    design: Design,
-    x: Matrix,
-    spans: tuple[Span, ...],
-    rows: npt.NDArray[np.bool_],
-    of: tuple[int, FloatArray],
-) -> Rows:
-    target, weight = of
-    label = design.label[rows, target]
-    # Numbers in the order of the units: hashed names come from a random key, on which inner folds must not depend.
-    group = pd.factorize(design.group[rows])[0]
-    return Rows(x[rows], label, weight[rows], group, len(design.task.targets[target].classes), spans)
 
 
 def _table(work: _Work, key: Key, target: int, p: FloatArray) -> pd.DataFrame:

@@ -90,7 +90,7 @@ class _Search:
 
     def __init__(self, rows: Rows, inner: Inner) -> None:
         self.rows = rows
-        self.splits = [(rows.take(train), rows.take(held), held) for train, held in inner]
+        self.splits = list(inner.cut(rows))
         self.weights = [float(held.weight.sum()) for _, held, _ in self.splits]
 
     def run(self) -> Strengths:

@@ -82,7 +82,10 @@ def fit_members(
     names = {IMAGE: [s.name for s in rows.spans if s.image], METADATA: [s.name for s in rows.spans if not s.image]}
     names[FUSED] = names[IMAGE] + names[METADATA]
     wanted = BLOCKS if FUSED in blocks else blocks
-    fits = {b: (_fit(learner, rows.only(names[b]), inner, seed), _columns(rows, names[b])) for b in wanted}
+    fits = {}
+    for block in wanted:
+        columns = _columns(rows, names[block])
+        fits[block] = _fit(learner, rows.only(names[block]), inner.only(columns), seed), columns
     out = {b: MemberModel((fits[b],), rows.rates) for b in blocks}
     if FUSED in blocks:
         out[FUSED] = _choose(rows, inner, fits)

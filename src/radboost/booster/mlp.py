@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from safetensors.numpy import load_file, save_file
 from torch import Tensor
@@ -81,7 +82,7 @@ def _fit(rows: Rows, inner: Inner, seed: int) -> Networks:
     epochs, predicted = _choose(rows, inner, seed)
     start = np.stack([log_rates(rows.rates)] * SEEDS)
     layers = _Layers.drawn(rows.x.shape[1], start, seed)
-    _train(layers, rows, np.ones((SEEDS, len(rows))), epochs)
+    _train(layers, _Fixed.of(rows, rows.x, np.ones((SEEDS, len(rows)))), epochs)
     return Networks({n: t.detach().numpy() for n, t in layers.named().items()}, predicted)
 
 
@@ -101,7 +102,9 @@ def _choose(rows: Rows, inner: Inner, seed: int) -> tuple[int, FloatArray]:
         return len(curves[0]) - 1 - lowest_round(curves, weights) >= PATIENCE
 
     layers = _Layers.drawn(rows.x.shape[1], start, seed)
-    _train(layers, rows, np.stack([train for train, _ in splits]).astype(np.float64), EPOCHS, watch)
+    # Each split has columns of its own; where they are the same, one matrix serves all.
+    x = np.stack(inner.matrices(rows)) if inner.x else rows.x
+    _train(layers, _Fixed.of(rows, x, np.stack([train for train, _ in splits])), EPOCHS, watch)
     epochs = best_round(curves, weights)
     out = np.full((len(rows), rows.classes), np.nan)
     for i, (_, held) in enumerate(splits):
@@ -136,12 +139,24 @@ class _Layers:
         return torch.nn.functional.gelu(x @ self.hidden + self.hidden_bias) @ self.out + self.out_bias
 
 
-def _train(layers: _Layers, rows: Rows, mask: FloatArray, epochs: int, watch: Any = None) -> None:
+@dataclass(frozen=True)
+class _Fixed:
+    """What training leaves alone: columns (n, d) or (networks, n, d), labels (n,), weights that sum to 1 a network."""
+
+    x: Tensor
+    y: Tensor
+    weight: Tensor
+
+    @classmethod
+    def of(cls, rows: Rows, x: Matrix, mask: npt.NDArray[np.float64 | np.bool_]) -> _Fixed:
+        """Rows outside a network's `mask` (networks, n) do not count for it."""
+        weight = torch.from_numpy(mask * rows.weight)
+        x64 = torch.from_numpy(x.astype(np.float64))
+        return cls(x64, torch.from_numpy(rows.y), weight / weight.sum(dim=1, keepdim=True))
+
+
+def _train(layers: _Layers, rows: _Fixed, epochs: int, watch: Any = None) -> None:
     """Train in place for so many epochs; `watch` sees all rows' margins before each step and may end it."""
-    x = torch.from_numpy(rows.x.astype(np.float64))
-    y = torch.from_numpy(rows.y)
-    weight = torch.from_numpy(mask * rows.weight)
-    weight = weight / weight.sum(dim=1, keepdim=True)
     decayed, free = [layers.hidden, layers.out], [layers.hidden_bias, layers.out_bias]
     for parameter in (*decayed, *free):
         parameter.requires_grad_(True)
@@ -149,15 +164,15 @@ def _train(layers: _Layers, rows: Rows, mask: FloatArray, epochs: int, watch: An
     optimiser = torch.optim.AdamW(groups, lr=LEARNING_RATE, eps=EPSILON, foreach=False)
     for _ in range(epochs):
         optimiser.zero_grad()
-        margin = layers.margin(x)
+        margin = layers.margin(rows.x)
         if watch is not None and watch(margin.detach().numpy()):
             return
         # Networks share nothing, so the sum of their losses trains each by its own.
-        (_losses(margin, y) * weight).sum().backward()  # type: ignore[no-untyped-call]
+        (_losses(margin, rows.y) * rows.weight).sum().backward()  # type: ignore[no-untyped-call]
         optimiser.step()
     if watch is not None:
         with torch.no_grad():
-            watch(layers.margin(x).numpy())
+            watch(layers.margin(rows.x).numpy())
 
 
 def _losses(margin: Tensor, y: Tensor) -> Tensor:

@@ -42,9 +42,9 @@ def weighted_pca(z: Matrix, weight: FloatArray, components: int) -> tuple[Matrix
     if min(n, d) > max(EXACT, 2 * components):
         vectors, values = _subspace(z, root, components + OVERSAMPLE)
     elif n < d:
-        vectors, values = _gram(z, root)
+        vectors, values = _gram(z, root, components)
     else:
-        vectors, values = _covariance(z, root)
+        vectors, values = _covariance(z, root, components)
     order = np.argsort(-values, kind="stable")[:components]
     values, vectors = values[order], vectors[:, order]
     kept = values > RANK_TOLERANCE * max(float(values.max(initial=0.0)), np.finfo(np.float64).tiny)
@@ -55,22 +55,29 @@ def weighted_pca(z: Matrix, weight: FloatArray, components: int) -> tuple[Matrix
     return np.ascontiguousarray(vectors, dtype=np.float32), values
 
 
-def _covariance(z: Matrix, root: FloatArray) -> tuple[FloatArray, FloatArray]:
+def _covariance(z: Matrix, root: FloatArray, components: int) -> tuple[FloatArray, FloatArray]:
     total = np.zeros((z.shape[1], z.shape[1]))
     for start in range(0, len(z), CHUNK):
         part = z[start : start + CHUNK] * root[start : start + CHUNK, None]
         total += part.T @ part
-    values, vectors = scipy.linalg.eigh(total)
+    values, vectors = _largest(total, components)
     return vectors, values
 
 
-def _gram(z: Matrix, root: FloatArray) -> tuple[FloatArray, FloatArray]:
+def _gram(z: Matrix, root: FloatArray, components: int) -> tuple[FloatArray, FloatArray]:
     """Fewer rows than columns: the (n, n) inner products carry the same variances."""
     scaled = z * root[:, None]
-    values, left = scipy.linalg.eigh(scaled @ scaled.T)
+    values, left = _largest(scaled @ scaled.T, components)
     kept = values > RANK_TOLERANCE * max(float(values.max(initial=0.0)), np.finfo(np.float64).tiny)
     values, left = values[kept], left[:, kept]
     return scaled.T @ left / np.sqrt(values), values
+
+
+def _largest(total: FloatArray, components: int) -> tuple[FloatArray, FloatArray]:
+    """Eigenvalues and eigenvectors; the few that are kept cost a fraction of all."""
+    n = len(total)
+    values, vectors = scipy.linalg.eigh(total, subset_by_index=[max(0, n - components), n - 1])
+    return values, vectors
 
 
 def _subspace(z: Matrix, root: FloatArray, width: int) -> tuple[FloatArray, FloatArray]:

@@ -108,20 +108,24 @@ class Prepared:
         Parameters
         ----------
         design
-            Training rows of one outer fold, and no others.
+            Any units.
         weight
-            Shape (n,), not negative; rows of weight 0 are dropped before anything is fitted.
+            Shape (n,), not negative. Rows of weight 0 have no say: they are dropped before anything is fitted.
         components
             Most components a block.
         """
-        if not (weight > 0).all():
-            design, weight = design.take(weight > 0), weight[weight > 0]
-        blocks = [PreparedBlock.fit(b, weight, components) for b in design.blocks]
+        rows = np.flatnonzero(weight > 0)
+        weight = weight[rows]
+        # Block by block, so that no second copy of the whole design is held.
+        blocks = [
+            PreparedBlock.fit(b if len(rows) == len(design) else b.take(rows), weight, components)
+            for b in design.blocks
+        ]
         kept = tuple(b for b in blocks if b.directions.shape[1])
-        meta = design.task.metadata
-        encoder = MetadataEncoder.fit(design.metadata, meta.numeric, meta.categorical, weight)
-        encoded = encoder.transform(design.metadata).astype(np.float64)
-        flags = _flags(kept, design)
+        meta, seen = design.task.metadata, design.metadata.iloc[rows]
+        encoder = MetadataEncoder.fit(seen, meta.numeric, meta.categorical, weight)
+        encoded = encoder.transform(seen).astype(np.float64)
+        flags = _flags(kept, design)[rows]
         mean, scale = _average(flags, weight), np.sqrt(_variance(flags, weight))
         # Divided by the root of their number, so that the flags too have a total variance of 1.
         scale = np.where(scale > 0, scale, 1.0) * math.sqrt(max(1, flags.shape[1]))

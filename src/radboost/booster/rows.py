@@ -12,7 +12,7 @@ import numpy.typing as npt
 from radboost.data.folds import deal
 from radboost.errors import UserError
 
-__all__ = ["FloatArray", "Inner", "IntArray", "Matrix", "Rows", "Span", "make_inner"]
+__all__ = ["FloatArray", "Inner", "IntArray", "Matrix", "Rows", "Span", "deal_inner", "make_inner"]
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 IntArray: TypeAlias = npt.NDArray[np.int64]
@@ -116,42 +116,87 @@ class Inner:
         Shape (n,): inner fold of each row.
     splits
         Inner folds that are held out in turn: ``0..splits - 1``.
+    x
+        For each split, all rows' columns (n, d) as prepared from that split's training rows alone: a held row then had
+        no say in scaling, imputation or components either. Empty where the rows' own columns were fitted on nothing.
     """
 
     fold: IntArray
     splits: int
+    x: tuple[Matrix, ...] = ()
+
+    @property
+    def numbers(self) -> list[int]:
+        """Splits with rows on both sides; a target that is rarely labelled may lack some."""
+        there = [int((self.fold == number).sum()) for number in range(self.splits)]
+        return [number for number, held in enumerate(there) if 0 < held < len(self.fold)]
 
     def __iter__(self) -> Iterator[tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]]:
         """Yield masks (training, validation), one pair a split."""
-        for number in range(self.splits):
+        for number in self.numbers:
             held = self.fold == number
             yield ~held, held
+
+    def matrices(self, rows: Rows) -> list[Matrix]:
+        """Columns of all rows, one matrix a split."""
+        return [self.x[number] if self.x else rows.x for number in self.numbers]
+
+    def cut(self, rows: Rows) -> Iterator[tuple[Rows, Rows, npt.NDArray[np.bool_]]]:
+        """Yield training rows, validation rows, and the mask of the latter, one triple a split."""
+        for (train, held), x in zip(self, self.matrices(rows), strict=True):
+            seen = replace(rows, x=x)
+            yield seen.take(train), seen.take(held), held
+
+    def take(self, rows: npt.NDArray[np.generic]) -> Inner:
+        """Cut to `rows` (positions or a mask)."""
+        return replace(self, fold=self.fold[rows], x=tuple(x[rows] for x in self.x))
+
+    def only(self, columns: IntArray) -> Inner:
+        """Keep some columns, by position."""
+        return replace(self, x=tuple(x[:, columns] for x in self.x))
 
     @property
     def judged(self) -> npt.NDArray[np.bool_]:
         """Rows that some split holds out."""
-        return np.asarray(self.fold < self.splits)
+        return np.isin(self.fold, self.numbers)
 
 
 def make_inner(rows: Rows, seed: int) -> Inner:
-    """Deal the groups of a training set into inner folds, balanced by the weight of each class.
+    """Deal the groups of one target's rows into inner folds; see `deal_inner`."""
+    return deal_inner(rows.group, [(rows.y, rows.weight, rows.classes)], seed)
+
+
+def deal_inner(group: npt.NDArray[np.generic], targets: Sequence[tuple[IntArray, FloatArray, int]], seed: int) -> Inner:
+    """Deal the groups of a training set into inner folds, balanced by the weight of each class of each target.
 
     Weights stand for counts here, so that weight 2 and the row twice are dealt alike.
+
+    Parameters
+    ----------
+    group
+        Shape (n,).
+    targets
+        For each target: labels (n,), of which those of weight 0 may be anything; weights (n,); number of classes.
+    seed
+        Decides between groups that look alike.
 
     Raises
     ------
     UserError
-        The rows belong to one group, so that nothing can be judged.
+        The rows of a target belong to one group, so that nothing can be judged.
     """
-    names, owner = np.unique(rows.group, return_inverse=True)
-    if len(names) < 2:
+    names, owner = np.unique(group, return_inverse=True)
+    columns, fewest = [], len(names)
+    for y, weight, classes in targets:
+        rows = weight > 0
+        counts = np.zeros((len(names), classes))
+        np.add.at(counts, (owner[rows], y[rows]), weight[rows])
+        fewest = min(fewest, int((counts.sum(axis=1) > 0).sum()))
+        # The commonest class tells no more than the size does.
+        columns += [np.delete(counts, int(counts.sum(axis=0).argmax()), axis=1), counts.sum(axis=1, keepdims=True)]
+    if fewest < 2:
         do = "Give more patients, or fewer folds"
-        raise UserError("a training fold holds one group only", where="folds", got=str(len(names)), do=do)
-    counts = np.zeros((len(names), rows.classes + 1))
-    np.add.at(counts, (owner, rows.y), rows.weight)
-    counts[:, -1] = counts[:, :-1].sum(axis=1)
+        raise UserError("a training fold holds one group only", where="folds", got=str(fewest), do=do)
     folds = min(INNER_FOLDS, len(names))
-    # The commonest class tells no more than the size does.
-    kept = np.delete(counts, int(counts[:, :-1].sum(axis=0).argmax()), axis=1)
-    part = deal([str(n) for n in names], kept, [1 / folds] * folds, seed)
-    return Inner(part[owner], folds if len(names) < MANY_GROUPS else 1)
+    part = deal([str(n) for n in names], np.hstack(columns), [1 / folds] * folds, seed)
+    return Inner(part[owner], folds if fewest < MANY_GROUPS else 1)
