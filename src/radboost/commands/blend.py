@@ -1,4 +1,4 @@
-"""`radboost blend`: runs to a certified blend."""
+"""`radboost blend`: runs, or predictions made elsewhere, to a certified blend."""
 
 from __future__ import annotations
 
@@ -24,17 +24,53 @@ class _Policy(StrEnum):
 
 def blend(
     policy: Annotated[_Policy, typer.Argument(help="What the blend is made for.", show_default=False)],
-    runs: Annotated[list[Path], typer.Argument(help="One or more runs on the same folds.", show_default=False)],
+    runs: Annotated[list[Path] | None, typer.Argument(help="Runs on the same folds.", show_default=False)] = None,
+    *,
     out: Out,
+    predictions: Annotated[
+        list[Path] | None, typer.Option("--predictions", help="Instead of runs: tables made elsewhere; repeats.")
+    ] = None,
+    labels: Annotated[
+        Path | None, typer.Option("--labels", help="Their labels: a table of the same columns, or a cohort.")
+    ] = None,
+    group: Annotated[
+        str | None, typer.Option("--group", help="Regular expression that finds the patient in a unit's name.")
+    ] = None,
+    class_weight: Annotated[
+        list[str] | None, typer.Option("--class-weight", help="CLASS=WEIGHT of a unit in the loss; repeats.")
+    ] = None,
     overwrite: Overwrite = False,
     debug: Debug = False,
 ) -> None:
-    """Blend the members of runs; the headline score is cross-fitted."""
+    """Blend the members of runs, or files of predictions; the headline score is cross-fitted."""
     with following(debug):
-        from radboost.pipeline.blending import make_blend
+        from radboost.errors import UserError
+        from radboost.pipeline.blending import blend_outside, make_blend
+        from radboost.pipeline.outside import OutsideConfig, read_outside
         from radboost.report.summaries import blend_tables
 
-        made = make_blend(runs, policy.value, out, overwrite=overwrite)
+        if bool(runs) == bool(predictions):
+            raise UserError("give runs, or --predictions and --labels", got="both" if runs else "neither")
+        if runs:
+            made = make_blend(runs, policy.value, out, overwrite=overwrite)
+        else:
+            if labels is None:
+                raise UserError("predictions need --labels", do="Give a table of labels, or a cohort")
+            config = OutsideConfig(labels, group, dict(_weight(text) for text in class_weight or ()))
+            made = blend_outside(read_outside(predictions or [], config), policy.value, out, overwrite=overwrite)
     for table in blend_tables(made, out):
         show(table)
-    next_command(f"radboost predict {out} NEW_EXAMS --out predictions.csv")
+    if runs:
+        next_command(f"radboost predict {out} NEW_EXAMS --out predictions.csv")
+
+
+def _weight(text: str) -> tuple[str, float]:
+    from radboost.errors import UserError
+
+    name, _, value = text.rpartition("=")
+    try:
+        return name, float(value)
+    except ValueError as error:
+        raise UserError(
+            "is no weight", where="--class-weight", got=text, do="Write CLASS=WEIGHT, as severe=4"
+        ) from error

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,10 +15,11 @@ from radboost.data.predictions import Predictions, member_name
 from radboost.data.task import Task
 from radboost.ensemble.blend import BlendResult, fit_blend
 from radboost.ensemble.policy import Policy
-from radboost.errors import MismatchError
+from radboost.errors import MismatchError, UserError
 from radboost.metrics import Bootstrap
+from radboost.pipeline.outside import Outside
 
-__all__ = ["FORMAT", "Blend", "make_blend"]
+__all__ = ["FORMAT", "Blend", "blend_outside", "make_blend"]
 
 FORMAT = 1
 
@@ -44,7 +46,10 @@ class Blend:
 
     @cached_property
     def task(self) -> Task:
-        """The task that all its runs were made for."""
+        """The task that all its runs were made for; raises UserError where it was made from outside predictions."""
+        if self.header["task"] is None:
+            do = "Blend the new exams' predictions by its weights, which are in blend.json"
+            raise UserError("was made from outside predictions and holds no models", where=self.folder, do=do)
         return Task.from_dict(self.header["task"])
 
     @property
@@ -101,7 +106,7 @@ def make_blend(runs: Sequence[Path], policy: str, out: Path, *, overwrite: bool 
     joined = Predictions.join(_prefixed(run.predictions, p) for run, p in zip(loaded, prefixes, strict=True))
     result = fit_blend(joined, Policy(policy), Bootstrap())
     carrying = {name for target in result.targets for name, weight in target.weights.items() if weight > 0}
-    with new_folder(out, "blend", overwrite=overwrite) as folder:
+    with _folder(out, result, overwrite=overwrite) as folder:
         parts, carrying_runs = [], []
         for number, (run, prefix) in enumerate(zip(loaded, prefixes, strict=True), start=1):
             used = [m for m in run.members if prefix + member_name(*m) in carrying]
@@ -109,9 +114,6 @@ def make_blend(runs: Sequence[Path], policy: str, out: Path, *, overwrite: bool 
                 run.copy_members(folder / f"run-{number}", used)
                 carrying_runs.append(run)
                 parts.append({"prefix": prefix, "folder": f"run-{number}", "members": [list(m) for m in used]})
-        result.predictions.write(folder / "predictions.parquet")
-        scores = {t["target"]: t["scores"] for t in (target.to_dict() for target in result.targets)}
-        write_json(folder / "metrics.json", {"scores": scores})
         content = {
             **result.to_dict(),
             "task": loaded[0].task.as_dict(),
@@ -123,6 +125,43 @@ def make_blend(runs: Sequence[Path], policy: str, out: Path, *, overwrite: bool 
         }
         write_header(folder, "blend", FORMAT, content)
     return result
+
+
+def blend_outside(outside: Outside, policy: str, out: Path, *, overwrite: bool = False) -> BlendResult:
+    """Blend predictions that were made elsewhere; the blend holds weights and scores, and no models.
+
+    Parameters
+    ----------
+    outside
+        What was read.
+    policy, out, overwrite
+        As for `make_blend`.
+    """
+    refuse_existing(out, "blend", overwrite)
+    result = fit_blend(outside.predictions, Policy(policy), Bootstrap())
+    with _folder(out, result, overwrite=overwrite) as folder:
+        content = {
+            **result.to_dict(),
+            "task": None,
+            "classes": {target: list(names) for target, names in outside.classes.items()},
+            "fold_hash": outside.predictions.table["fold_hash"].iat[0],
+            "key_id": outside.key_id,
+            "runs": [],
+            "stores": [],
+            "environment": environment(),
+        }
+        write_header(folder, "blend", FORMAT, content)
+    return result
+
+
+@contextmanager
+def _folder(out: Path, result: BlendResult, *, overwrite: bool) -> Iterator[Path]:
+    """Make the folder with all that does not depend on where the predictions are from."""
+    with new_folder(out, "blend", overwrite=overwrite) as folder:
+        result.predictions.write(folder / "predictions.parquet")
+        scores = {t["target"]: t["scores"] for t in (target.to_dict() for target in result.targets)}
+        write_json(folder / "metrics.json", {"scores": scores})
+        yield folder
 
 
 def _prefixed(predictions: Predictions, prefix: str) -> Predictions:
