@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -72,6 +73,9 @@ def extract(
 
         # Before torch is imported, so that a wrong path is told at once.
         found = Cohort.load(cohort)
+        # Before torch is imported, too: where decoding shares the cores with the network, threads that spin while they
+        # wait for one another take the time that the workers need.
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         from radboost.extractor.backbone import BackboneConfig, input_size
         from radboost.extractor.config import ExtractConfig
         from radboost.extractor.extract import extract as run
