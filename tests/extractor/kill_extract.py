@@ -1,4 +1,9 @@
-"""Run by test_extract: kill -9 an extraction again and again, and compare what it ends with."""
+"""Run by test_extract: SIGKILL an extraction again and again, and compare what it ends with.
+
+Called with a cohort's folder, a folder for the stores, how many kills at random moments there shall be, and their seed.
+Each kill is followed by a resumption, which may be killed in its turn; every store is finished and compared with one
+that was never interrupted, shard by shard and byte by byte.
+"""
 
 from __future__ import annotations
 
@@ -72,6 +77,7 @@ def shards(out: Path) -> dict[str, bytes]:
 def main() -> None:
     torch.set_num_threads(1)
     cohort, root = Cohort.load(Path(sys.argv[1])), Path(sys.argv[2])
+    wanted, seed = int(sys.argv[3]), int(sys.argv[4])
     work.Pool = SlowPool
     begun = time.perf_counter()
     run_in_child(cohort, root / "whole", lambda: None)
@@ -92,13 +98,15 @@ def main() -> None:
         told["killed_at_fsync"] += 1
         finish(root / f"fsync-{number}")
         number += 1
-    moments = random.Random(7)
+    moments = random.Random(seed)
     tries = 0
-    while told["killed_at_random"] < 3 and tries < 30:
+    while told["killed_at_random"] < wanted and tries < 10 * wanted:
         out = root / f"random-{tries}"
         tries += 1
-        # Until one run comes to its end, it is killed over and over.
-        while run_in_child(cohort, out, lambda: None, moments.uniform(0.2, 0.9) * lasts):
+        # Until one run comes to its end, or there were enough kills, it is killed over and over.
+        while told["killed_at_random"] < wanted and run_in_child(
+            cohort, out, lambda: None, moments.uniform(0.2, 0.9) * lasts
+        ):
             told["killed_at_random"] += 1
         finish(out)
     print(json.dumps(told))

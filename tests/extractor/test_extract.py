@@ -316,11 +316,12 @@ def _full(handle):
     raise OSError(errno.ENOSPC, "No space left on device")
 
 
-def test_killed_at_any_moment_it_ends_with_the_same_bytes(cohort, config, tmp_path):
+@pytest.mark.parametrize("kills", [3, pytest.param(25, marks=pytest.mark.proof)])
+def test_killed_at_any_moment_it_ends_with_the_same_bytes(cohort, config, tmp_path, kills):
     # In a process of its own, which forks one child per kill: at each fsync, and at random moments.
     script = Path(__file__).with_name("kill_extract.py")
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", str(script), str(cohort.folder), str(tmp_path)],
+        [sys.executable, "-W", "ignore", str(script), str(cohort.folder), str(tmp_path), str(kills), "7"],
         check=False,
         capture_output=True,
         text=True,
@@ -334,5 +335,5 @@ def test_killed_at_any_moment_it_ends_with_the_same_bytes(cohort, config, tmp_pa
     assert told["leftovers"] == []
     # The kills must have landed within the work, or nothing was shown.
     assert told["killed_at_fsync"] >= 10
-    assert told["killed_at_random"] >= 3
+    assert told["killed_at_random"] == kills
     assert told["resumed_with_shards"] >= 3
