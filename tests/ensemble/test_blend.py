@@ -9,9 +9,10 @@ import pandas as pd
 import pytest
 
 from radboost.data.predictions import COLUMNS, Predictions
-from radboost.ensemble.blend import apply_blend, fit_blend
+from radboost.ensemble.apply import apply_blend
+from radboost.ensemble.blend import fit_blend
 from radboost.ensemble.policy import Policy
-from radboost.errors import LeakError, MismatchError, TableError
+from radboost.errors import LeakError, MismatchError, TableError, UserError
 from radboost.metrics import Bootstrap
 
 FEW = Bootstrap(replicates=30)
@@ -48,20 +49,22 @@ def test_noise_is_not_better_than_the_prior(binary):
     assert min(leads) > -0.01
 
 
-def test_blended_predictions_are_those_of_the_other_folds_weights(binary):
+@pytest.mark.parametrize("space", ["auto", "prob", "logit"])
+def test_blended_predictions_are_those_of_the_other_folds_weights(binary, space):
     source = binary()
-    result = fit_blend(source, Policy.SAFE, FEW)
+    result = fit_blend(source, Policy.SAFE, FEW, space)
     table = result.predictions.table
     assert list(table.columns) == list(COLUMNS)
     assert set(table["member"]) == {"blend/safe"}
     assert set(table["kind"]) == {"regular"}
     assert set(table["unit"]) == set(source.table["unit"])
     # Refit by hand without fold 3: the blend of fold 3 must be those weights on fold 3's rows.
-    (fitted,) = fit_blend(Predictions(source.table[source.table["fold"] != 3]), Policy.SAFE, FEW).targets
+    (fitted,) = fit_blend(Predictions(source.table[source.table["fold"] != 3]), Policy.SAFE, FEW, space).targets
     own = source.table[source.table["fold"] == 3].sort_values("unit")
-    members = {m: own.loc[own["member"] == m, "p"].to_numpy() for m in fitted.weights}
+    positive = {m: own.loc[own["member"] == m, "p"].to_numpy() for m in fitted.weights}
+    members = {m: np.stack([1 - p, p], axis=1) for m, p in positive.items()}
     blended = table[table["fold"] == 3].sort_values("unit")["p"].to_numpy()
-    assert blended == pytest.approx(apply_blend(fitted.weights, members), abs=1e-9)
+    assert blended == pytest.approx(apply_blend(fitted.weights, members, fitted.intercepts)[:, 1], abs=1e-9)
 
 
 def test_blends_can_be_blended_again(binary):
@@ -175,3 +178,35 @@ def test_apply_blend_needs_only_members_that_carry_weight():
         apply_blend({"a": 0.5, "b": 0.5}, {"a": [0.2], "b": [0.2, 0.3]})
     with pytest.raises(TableError, match="none may be missing"):
         apply_blend({"a": 1.0}, {"a": [np.nan]})
+
+
+def overconfident(predictions: Predictions) -> Predictions:
+    """The same members, thrice as sure of themselves."""
+    p = predictions.table["p"].clip(1e-6, 1 - 1e-6)
+    logit = 3 * np.log(p / (1 - p)) + 1
+    return Predictions(predictions.table.assign(p=1 / (1 + np.exp(-logit))))
+
+
+def test_the_space_is_chosen_by_cross_fitting(binary):
+    wild = overconfident(binary(patients=400))
+    auto, prob, logit = (fit_blend(wild, Policy.SAFE, FEW, space).targets[0] for space in ("auto", "prob", "logit"))
+    # Logits can be calibrated by their sum, probabilities cannot.
+    assert auto.space == "logit"
+    assert auto.scores[0].loss.value == pytest.approx(logit.scores[0].loss.value)
+    assert auto.scores[0].loss.value < prob.scores[0].loss.value
+    assert logit.intercepts[0] == 0
+    assert prob.intercepts == ()
+    assert prob.gap <= 1e-8
+    assert logit.gap <= 1e-8
+
+
+def test_spaces_that_do_not_exist_are_refused(binary):
+    with pytest.raises(UserError, match="no such space"):
+        fit_blend(binary(), Policy.SAFE, FEW, "odds")
+    with pytest.raises(UserError, match="robust blends in probability space"):
+        fit_blend(binary(), Policy.ROBUST, FEW, "logit")
+
+
+def test_a_logit_blend_of_nothing_is_its_intercepts():
+    found = apply_blend({"a": 0.0}, {"a": np.full((3, 2), 0.5)}, (0.0, np.log(3.0)))
+    np.testing.assert_allclose(found, [[0.25, 0.75]] * 3)

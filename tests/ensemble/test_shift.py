@@ -42,7 +42,7 @@ def shifted(seed: int, patients: int, *, common: float) -> Predictions:
 @pytest.fixture(scope="module")
 def blends():
     learnt = shifted(0, 4000, common=0.9)
-    return {policy: fit_blend(learnt, policy, QUICK) for policy in Policy}
+    return {policy: fit_blend(learnt, policy, QUICK, "prob") for policy in Policy}
 
 
 def losses(blends, common: float) -> dict[Policy, float]:

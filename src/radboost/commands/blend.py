@@ -27,6 +27,7 @@ def blend(
     runs: Annotated[list[Path] | None, typer.Argument(help="Runs on the same folds.", show_default=False)] = None,
     *,
     out: Out,
+    space: Annotated[str, typer.Option("--space", help="auto (chosen by cross-fitting), prob or logit.")] = "auto",
     predictions: Annotated[
         list[Path] | None, typer.Option("--predictions", help="Instead of runs: tables made elsewhere; repeats.")
     ] = None,
@@ -52,12 +53,13 @@ def blend(
         if bool(runs) == bool(predictions):
             raise UserError("give runs, or --predictions and --labels", got="both" if runs else "neither")
         if runs:
-            made = make_blend(runs, policy.value, out, overwrite=overwrite)
+            made = make_blend(runs, policy.value, out, space=space, overwrite=overwrite)
         else:
             if labels is None:
                 raise UserError("predictions need --labels", do="Give a table of labels, or a cohort")
             config = OutsideConfig(labels, group, dict(_weight(text) for text in class_weight or ()))
-            made = blend_outside(read_outside(predictions or [], config), policy.value, out, overwrite=overwrite)
+            outside = read_outside(predictions or [], config)
+            made = blend_outside(outside, policy.value, out, space=space, overwrite=overwrite)
     for table in blend_tables(made, out):
         show(table)
     if runs:

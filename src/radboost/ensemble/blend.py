@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -12,28 +12,35 @@ import pandas as pd
 
 from radboost.data.predictions import COLUMNS, Block, Predictions, member_name
 from radboost.ensemble.crossfit import (
+    Candidate,
     Outcome,
     Panel,
     best_member,
+    chosen,
     crossfit,
     hedge,
     in_sample,
     least_loss,
-    mix,
+    logit_pool,
+    nested,
     pool,
     prior,
     uniform,
 )
+from radboost.ensemble.logit import log_probabilities, solve_logit
 from radboost.ensemble.policy import Choice, Policy, choose
 from radboost.ensemble.robust import least_regret
 from radboost.ensemble.score import Regret, Score, blend_lead, jsonable, regret, score
 from radboost.ensemble.solver import solve
-from radboost.errors import MismatchError, TableError, offenders
+from radboost.errors import MismatchError, TableError, UserError, offenders
 from radboost.metrics import Bootstrap, log_loss
 
-__all__ = ["BlendResult", "TargetBlend", "apply_blend", "fit_blend"]
+__all__ = ["SPACES", "BlendResult", "TargetBlend", "fit_blend"]
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
+
+SPACES = ("auto", "prob", "logit")
+"""Where members are mixed: chosen by cross-fitting, the mean of probabilities, or the sum of logits."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +52,12 @@ class TargetBlend:
     target, classes
         Name, and class numbers in the order of the predictions' last axis.
     weights
-        Weight by member name (:func:`radboost.data.predictions.member_name`), not negative, summing to one.
+        Weight by member name (:func:`radboost.data.predictions.member_name`), not negative, summing to one in
+        probability space.
+    space
+        ``prob``: the weighted mean of probabilities; ``logit``: `radboost.ensemble.logit`.
+    intercepts
+        In logit space one a class, else empty.
     loss, gap, iterations
         In-sample log loss of `weights` in nats, the certified bound on how far it is from the least possible, and the
         solver's steps.
@@ -67,6 +79,8 @@ class TargetBlend:
     target: str
     classes: tuple[int, ...]
     weights: dict[str, float]
+    space: str
+    intercepts: tuple[float, ...]
     loss: float
     gap: float
     iterations: int
@@ -110,7 +124,9 @@ class BlendResult:
         return {"policy": self.policy.value, "targets": targets, "notes": list(self.notes)}
 
 
-def fit_blend(predictions: Predictions, policy: Policy, how: Bootstrap | None = None) -> BlendResult:
+def fit_blend(
+    predictions: Predictions, policy: Policy, how: Bootstrap | None = None, space: str = "auto"
+) -> BlendResult:
     """Fit the blend of a policy and score it honestly.
 
     Parameters
@@ -122,6 +138,9 @@ def fit_blend(predictions: Predictions, policy: Policy, how: Bootstrap | None = 
         Which members, and which weights.
     how
         How the intervals are drawn; the defaults of :class:`Bootstrap` when absent.
+    space
+        One of `SPACES`. ``auto`` chooses for each target by cross-fitting, within the folds that each part of the
+        score was fitted on. A blend that stands between two losses is made in probability space.
 
     Returns
     -------
@@ -129,6 +148,8 @@ def fit_blend(predictions: Predictions, policy: Policy, how: Bootstrap | None = 
 
     Raises
     ------
+    UserError
+        The space is unknown, or not one for the policy.
     MismatchError
         Predictions from different folds, or no member that the policy may blend.
     TableError
@@ -138,6 +159,9 @@ def fit_blend(predictions: Predictions, policy: Policy, how: Bootstrap | None = 
     SolverError
         An optimum that could not be certified.
     """
+    if space not in SPACES or (policy is Policy.ROBUST and space == "logit"):
+        do = f"Give {', '.join(SPACES)}; robust blends in probability space"
+        raise UserError("no such space for this policy", where="--space", got=space, do=do)
     table = predictions.table
     used = table[(table["kind"] != "external") & (table["fold"] >= 0)]
     if used.empty:
@@ -150,7 +174,7 @@ def fit_blend(predictions: Predictions, policy: Policy, how: Bootstrap | None = 
     fitted, tables, notes = [], [], []
     for block in Predictions(used).blocks():
         choice = choose(policy, block.members, weighted)
-        target, p = _fit_target(block, choice, how or Bootstrap())
+        target, p = _fit_target(block, choice, how or Bootstrap(), space)
         fitted.append(target)
         kind = "weighted" if choice.weigh_target or choice.hedged else "regular"
         tables += [rows.assign(member=f"blend/{policy.value}", kind=kind) for rows in _rows(block, p)]
@@ -160,49 +184,7 @@ def fit_blend(predictions: Predictions, policy: Policy, how: Bootstrap | None = 
     return BlendResult(policy, tuple(fitted), Predictions(long[list(COLUMNS)].astype(COLUMNS)), tuple(notes))
 
 
-def apply_blend(weights: Mapping[str, float], probabilities: Mapping[str, npt.ArrayLike]) -> FloatArray:
-    """Blend new predictions.
-
-    Parameters
-    ----------
-    weights
-        Weight by member name, summing to one (:attr:`TargetBlend.weights`).
-    probabilities
-        Probabilities by member name, all of one shape, (n,) or (n, classes). Members of weight 0 may be absent, and
-        members without a weight are left aside.
-
-    Returns
-    -------
-    Probabilities of the members' shape.
-
-    Raises
-    ------
-    MismatchError
-        A member that carries weight is absent, or shapes differ.
-    TableError
-        A value is missing or outside [0, 1].
-
-    >>> apply_blend({"a": 0.25, "b": 0.75, "c": 0.0}, {"a": [1.0, 0.0], "b": [0.0, 0.0]})
-    array([0.25, 0.  ])
-    """
-    needed = [name for name, weight in weights.items() if weight > 0]
-    absent = [name for name in needed if name not in probabilities]
-    if absent or not needed:
-        raise MismatchError("the blend needs members that did not predict", got=offenders(absent) or "no weights")
-    parts = [np.asarray(probabilities[name], dtype=np.float64) for name in needed]
-    shapes = sorted({part.shape for part in parts})
-    if len(shapes) > 1:
-        raise MismatchError("the members' predictions differ in shape", got=offenders(shapes))
-    bad = [name for name, part in zip(needed, parts, strict=True) if not ((part >= 0) & (part <= 1)).all()]
-    if bad:
-        raise TableError("probabilities must lie in [0, 1], and none may be missing", got=offenders(bad))
-    blended = np.zeros(shapes[0])
-    for name, part in zip(needed, parts, strict=True):
-        blended += weights[name] * part
-    return np.clip(blended, 0, 1)
-
-
-def _fit_target(block: Block, choice: Choice, how: Bootstrap) -> tuple[TargetBlend, FloatArray]:
+def _fit_target(block: Block, choice: Choice, how: Bootstrap, space: str) -> tuple[TargetBlend, FloatArray]:
     columns = np.array(choice.columns)
     both = block.task_weight * block.target_weight
     names = [member_name(*block.members[i]) for i in choice.columns]
@@ -212,18 +194,22 @@ def _fit_target(block: Block, choice: Choice, how: Bootstrap) -> tuple[TargetBle
     if panel.one_fold:
         panel = panel.dealt()
         notes.append("All predictions are of one fold, so the blend was cross-fitted over groups dealt anew.")
-    weights, gap, iterations = _weights(panel)
-    blend = crossfit(panel, pool(panel) if panel.target is None else hedge(panel, panel.target))
-    fitted = in_sample(panel, lambda rows: mix(panel, weights))
+    candidates = _candidates(panel, space)
+    blend = crossfit(panel, nested(panel, candidates))
+    name = chosen(panel, candidates, panel.judged)
+    fitted = in_sample(panel, candidates[name])
+    found = _optimum(panel, name)
     if np.unique(panel.label[panel.judged]).size < 2:
         notes.append("Only one class is labelled: no score tells a good member from a bad one.")
     target = TargetBlend(
         target=block.target,
         classes=block.classes,
-        weights=dict(zip(names, weights.tolist(), strict=True)),
+        weights=dict(zip(names, found.weights.tolist(), strict=True)),
+        space="logit" if name == "logit" else "prob",
+        intercepts=found.intercepts,
         loss=log_loss(panel.label[panel.judged], fitted.p[panel.judged], panel.weight[panel.judged]),
-        gap=gap,
-        iterations=iterations,
+        gap=found.gap,
+        iterations=found.iterations,
         threshold=None if fitted.threshold is None or np.isnan(fitted.threshold) else fitted.threshold,
         scores=tuple(_scores(panel, blend, fitted, names, how)),
         units=int(panel.judged.sum()),
@@ -234,14 +220,33 @@ def _fit_target(block: Block, choice: Choice, how: Bootstrap) -> tuple[TargetBle
     return target, blend.p
 
 
-def _weights(panel: Panel) -> tuple[FloatArray, float, int]:
-    """Weights fitted on all judged rows, their certified gap, and the solver's steps; 0 for a hedge, of many solves."""
-    rows = panel.judged
+@dataclass(frozen=True)
+class _Optimum:
+    weights: FloatArray
+    gap: float
+    iterations: int = 0
+    intercepts: tuple[float, ...] = ()
+
+
+def _candidates(panel: Panel, space: str) -> dict[str, Candidate]:
     if panel.target is not None:
-        found = least_regret(panel.q[rows], panel.weight[rows], panel.target[rows])
-        return found.weights, found.gap, 0
-    solution = solve(panel.q[rows], panel.weight[rows])
-    return solution.weights, solution.gap, solution.iterations
+        return {"hedge": hedge(panel, panel.target)}
+    every: dict[str, Candidate] = {"prob": pool(panel), "logit": logit_pool(panel)}
+    return every if space == "auto" else {space: every[space]}
+
+
+def _optimum(panel: Panel, name: str) -> _Optimum:
+    """Fit on all judged rows; a hedge, of many solves, counts no steps."""
+    rows = panel.judged
+    label, weight = panel.label[rows], panel.weight[rows]
+    if panel.target is not None:
+        hedged = least_regret(panel.q[rows], weight, panel.target[rows])
+        return _Optimum(hedged.weights, hedged.gap)
+    if name == "logit":
+        pooled = solve_logit(log_probabilities(panel.p[rows]), label, weight)
+        return _Optimum(pooled.weights, pooled.gap, pooled.iterations, tuple(pooled.intercepts.tolist()))
+    solution = solve(panel.q[rows], weight)
+    return _Optimum(solution.weights, solution.gap, solution.iterations)
 
 
 def _scores(panel: Panel, blend: Outcome, fitted: Outcome, names: list[str], how: Bootstrap) -> Iterator[Score]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from radboost.data.predictions import Block
+from radboost.ensemble.logit import log_probabilities, softmax_pool, solve_logit
 from radboost.ensemble.robust import least_regret
 from radboost.ensemble.solver import solve
 from radboost.errors import LeakError, TableError, offenders
@@ -20,11 +21,14 @@ __all__ = [
     "Outcome",
     "Panel",
     "best_member",
+    "chosen",
     "crossfit",
     "hedge",
     "in_sample",
     "least_loss",
+    "logit_pool",
     "mix",
+    "nested",
     "pool",
     "prior",
     "uniform",
@@ -166,6 +170,38 @@ def in_sample(panel: Panel, candidate: Candidate) -> Outcome:
 def pool(panel: Panel) -> Candidate:
     """Give the certified convex blend."""
     return lambda rows: mix(panel, solve(panel.q[rows], panel.weight[rows]).weights)
+
+
+def logit_pool(panel: Panel) -> Candidate:
+    """Give the certified blend in logit space."""
+    logs = log_probabilities(panel.p)
+
+    def predict(rows: Mask) -> FloatArray:
+        found = solve_logit(logs[rows], panel.label[rows], panel.weight[rows])
+        return softmax_pool(logs, found.weights, found.intercepts)
+
+    return predict
+
+
+def nested(panel: Panel, candidates: Mapping[str, Candidate]) -> Candidate:
+    """Give whichever candidate is best by cross-fitting within the rows fitted on."""
+    return lambda rows: candidates[chosen(panel, candidates, rows)](rows)
+
+
+def chosen(panel: Panel, candidates: Mapping[str, Candidate], rows: Mask) -> str:
+    """Name the candidate of least loss, cross-fitted over the folds of `rows`; of equals, the first."""
+    folds = np.unique(panel.fold[rows])
+    names = list(candidates)
+    if folds.size < 2 or len(names) == 1:
+        return names[0]
+    losses = []
+    for name in names:
+        p = np.zeros((len(panel.label), panel.p.shape[2]))
+        for fold in folds:
+            own = rows & (panel.fold == fold)
+            p[own] = candidates[name](rows & (panel.fold != fold))[own]
+        losses.append(log_loss(panel.label[rows], p[rows], panel.weight[rows]))
+    return names[int(np.argmin(losses))]
 
 
 def hedge(panel: Panel, target: FloatArray) -> Candidate:

@@ -21,7 +21,7 @@ from radboost.pipeline.outside import Outside
 
 __all__ = ["FORMAT", "Blend", "blend_outside", "make_blend"]
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,11 @@ class Blend:
         return {t["target"]: t["weights"] for t in self.header["targets"]}
 
     @property
+    def intercepts(self) -> dict[str, list[float]]:
+        """Intercepts of a blend in logit space, by target; empty in probability space."""
+        return {t["target"]: t["intercepts"] for t in self.header["targets"]}
+
+    @property
     def thresholds(self) -> dict[str, float | None]:
         """Threshold chosen out of fold, by target; None where there is none."""
         return {t["target"]: t["threshold"] for t in self.header["targets"]}
@@ -73,7 +78,9 @@ class Blend:
         return [(part["prefix"], Run.load(self.folder / part["folder"])) for part in self.header["runs"]]
 
 
-def make_blend(runs: Sequence[Path], policy: str, out: Path, *, overwrite: bool = False) -> BlendResult:
+def make_blend(
+    runs: Sequence[Path], policy: str, out: Path, *, space: str = "auto", overwrite: bool = False
+) -> BlendResult:
     """Blend runs under a policy, and write the blend with the models that carry weight.
 
     Parameters
@@ -81,9 +88,11 @@ def make_blend(runs: Sequence[Path], policy: str, out: Path, *, overwrite: bool 
     runs
         Run folders, made on one cohort with one fold assignment.
     policy
-        ``safe`` or ``risky``.
+        ``safe``, ``risky`` or ``robust``.
     out, overwrite
         Where it is written.
+    space
+        ``auto``, ``prob`` or ``logit``.
 
     Returns
     -------
@@ -104,7 +113,7 @@ def make_blend(runs: Sequence[Path], policy: str, out: Path, *, overwrite: bool 
     # Two runs may both have an "mlp/fused": numbers in the order given keep them apart.
     prefixes = [f"{i}:" if len(loaded) > 1 else "" for i in range(1, len(loaded) + 1)]
     joined = Predictions.join(_prefixed(run.predictions, p) for run, p in zip(loaded, prefixes, strict=True))
-    result = fit_blend(joined, Policy(policy), Bootstrap())
+    result = fit_blend(joined, Policy(policy), Bootstrap(), space)
     carrying = {name for target in result.targets for name, weight in target.weights.items() if weight > 0}
     with _folder(out, result, overwrite=overwrite) as folder:
         parts, carrying_runs = [], []
@@ -127,18 +136,20 @@ def make_blend(runs: Sequence[Path], policy: str, out: Path, *, overwrite: bool 
     return result
 
 
-def blend_outside(outside: Outside, policy: str, out: Path, *, overwrite: bool = False) -> BlendResult:
+def blend_outside(
+    outside: Outside, policy: str, out: Path, *, space: str = "auto", overwrite: bool = False
+) -> BlendResult:
     """Blend predictions that were made elsewhere; the blend holds weights and scores, and no models.
 
     Parameters
     ----------
     outside
         What was read.
-    policy, out, overwrite
+    policy, out, space, overwrite
         As for `make_blend`.
     """
     refuse_existing(out, "blend", overwrite)
-    result = fit_blend(outside.predictions, Policy(policy), Bootstrap())
+    result = fit_blend(outside.predictions, Policy(policy), Bootstrap(), space)
     with _folder(out, result, overwrite=overwrite) as folder:
         content = {
             **result.to_dict(),

@@ -162,7 +162,8 @@ def blend_tables(result: BlendResult, out: Path) -> Iterator[Table]:
 def _weights(target: TargetBlend, out: Path) -> Table:
     rows = sorted(target.weights.items(), key=lambda item: -item[1])
     left_out = sum(weight == 0 for _, weight in rows)
-    notes = [f"certified: within {target.gap:.0e} nats of the best convex blend"]
+    mixed = "logits, with an intercept" if target.space == "logit" else "probabilities"
+    notes = [f"weights of {mixed}; certified: within {target.gap:.0e} nats of the best blend of that kind"]
     if left_out:
         notes.append(f"{left_out} of {len(rows)} members carry no weight")
     shown = tuple((name, f"{weight:.3f}") for name, weight in rows if weight > 0)
