@@ -51,7 +51,8 @@ class BoostConfig:
         Weight of each unit, by readable or hashed name, that simulates a target set; weighted members are then fitted
         beside the regular ones. None for none.
     blocks
-        Some of ``fused``, ``image``, ``metadata``; those that the cohort does not have are left out.
+        Some of ``fused``, ``image``, ``metadata``; those that the cohort does not have are left out. ``metadata``
+        always stands beside ``fused``.
     seed
         Of inner folds and of all that a learner draws.
     workers
@@ -135,14 +136,14 @@ def fit_boost(
     MismatchError
         A store holds none of the cohort's crops, or the cohort has no task.
     LeakError
-        Folds share a patient or an image.
+        Out-of-fold scores would be too good; see `radboost.booster.leaks`.
     UserError
         There are no folds or labels, a training fold holds one class only, or the weights do not fit the cohort.
     """
     config, progress = config or BoostConfig(), progress or Silent()
     progress.start("building the design", None)
     everything = build_design(cohort, stores)
-    check_leaks(cohort, everything, config.allow_leak)
+    leaks = check_leaks(cohort, everything, stores, config.allow_leak)
     outer = (everything.split == TRAIN) & (everything.fold >= 0) & (everything.label >= 0).any(axis=1)
     weights = np.ones(len(everything))
     if config.weights is not None:
@@ -155,6 +156,7 @@ def fit_boost(
             "cross-fitting needs labelled units in two folds or more", where="cohort", got=len(folds), do=do
         )
     blocks, notes = _blocks(design, config)
+    notes += [str(leak) for leak in leaks]
     for note in notes:
         progress.say(note)
     kinds = [REGULAR] if config.weights is None else [REGULAR, WEIGHTED]
@@ -175,6 +177,7 @@ def fit_boost(
         "members": [[f"{learner}/{b}", k] for k in kinds for learner in config.learners for b in blocks],
         "folds": folds,
         "notes": notes,
+        "leaks": [leak.to_dict() for leak in leaks],
         "environment": environment(),
     }
     return Run(content, prepared, models, fitted=Predictions(table))
@@ -188,7 +191,9 @@ def _blocks(design: Design, config: BoostConfig) -> tuple[tuple[str, ...], list[
         notes.append("The task declares no metadata columns: members see embeddings only.")
     if not image:
         notes.append("No store was given: members see metadata only.")
-    blocks = tuple(b for b in BLOCKS if b in config.blocks and has[b])
+    # Acquisition fields may carry the label: what metadata alone can do is always told beside what all can do.
+    wanted = {*config.blocks, METADATA} if FUSED in config.blocks else set(config.blocks)
+    blocks = tuple(b for b in BLOCKS if b in wanted and has[b])
     if not blocks:
         got = offenders(config.blocks)
         raise UserError("none of the asked-for blocks exists in this cohort", where="blocks", got=got)
