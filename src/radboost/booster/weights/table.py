@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from radboost.booster.rows import FloatArray
-from radboost.errors import TableError, UserError, offenders
+from radboost.data.folder import write_text
+from radboost.errors import ExistsError, TableError, UserError, offenders
 
-__all__ = ["read_weights", "resolve_weights"]
+__all__ = ["picture_path", "read_weights", "refuse_written", "resolve_weights", "write_weights"]
+
+ENDINGS = (".csv", ".tsv", ".parquet")
 
 
 def read_weights(path: Path) -> dict[str, float]:
@@ -93,3 +97,54 @@ def resolve_weights(units: pd.DataFrame, weights: Mapping[str, float], needed: n
         raise UserError("all weights are 0, so there is nothing to learn from", where="--weights")
     # Only their ratios mean anything. Learners count weight as rows, so weights that sum to 1 would look like one row.
     return np.asarray(out / out[needed].mean(), dtype=np.float64)
+
+
+def picture_path(out: Path) -> Path:
+    """Where the picture of a table of weights goes: beside it, ending in ``.png``."""
+    return out.with_suffix(".png")
+
+
+def refuse_written(out: Path, overwrite: bool) -> None:
+    """Refuse a name that says no format, or a result that is there already, before any work is done.
+
+    Raises
+    ------
+    UserError
+        The ending is none of ``.csv``, ``.tsv`` and ``.parquet``.
+    ExistsError
+        The table or its picture exists and `overwrite` is off.
+    """
+    if out.suffix not in ENDINGS:
+        do = f"End it in {', '.join(ENDINGS)}"
+        raise UserError("does not say how to write the table", where=out, got=out.suffix or "no ending", do=do)
+    there = [path for path in (out, picture_path(out)) if path.exists()]
+    if there and not overwrite:
+        raise ExistsError("already exists", where=there[0], do="Choose another --out, or give --overwrite")
+
+
+def write_weights(out: Path, unit: Sequence[str], weight: FloatArray) -> None:
+    """Write a table ``unit,weight`` whole, every digit of the weights kept; `read_weights` reads it back.
+
+    Parameters
+    ----------
+    out
+        Ends in ``.csv``, ``.tsv`` or ``.parquet``.
+    unit, weight
+        Hashed units, so that the table names nobody, and their weights.
+
+    Raises
+    ------
+    UserError
+        It cannot be written.
+    """
+    table = pd.DataFrame({"unit": [str(u) for u in unit], "weight": np.asarray(weight, dtype=np.float64)})
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        if out.suffix != ".parquet":
+            write_text(out, table.to_csv(index=False, sep="\t" if out.suffix == ".tsv" else ","))
+            return
+        with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as folder:
+            table.to_parquet(Path(folder) / out.name, index=False)
+            (Path(folder) / out.name).replace(out)
+    except OSError as error:
+        raise UserError("cannot be written", where=out, got=error.strerror, do="Choose another --out") from error
