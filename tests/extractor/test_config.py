@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from radboost.data.store import EmbeddingStore
 from radboost.errors import FormatError, MismatchError, UserError, WeightsError
 from radboost.extractor.backbone import BackboneConfig, load_backbone
 from radboost.extractor.config import ExtractConfig
@@ -108,3 +109,14 @@ def test_one_size_and_at_most_three_channels(config):
         ExtractConfig(BackboneConfig("m", size=64), config().pixels.__class__(size=96))
     with pytest.raises(UserError, match="three"):
         config(pixels={"windows": ((1.0, 2.0),) * 4})
+
+
+@pytest.mark.usefixtures("inline")
+def test_a_mean_that_was_told_is_not_taken_for_the_network_s_own(cohort, config, tmp_path):
+    told = config(backbone={"mean": (0.1, 0.1, 0.1), "std": (0.2, 0.2, 0.2)})
+    extract(cohort, tmp_path / "store", told)
+    with pytest.raises(MismatchError, match="mean"):
+        extract(cohort, tmp_path / "store", config())
+    assert extract(cohort, tmp_path / "store", told).forward_passes == 0
+    again = ExtractConfig.from_store(EmbeddingStore.open(tmp_path / "store"))
+    assert (again.backbone.mean, again.backbone.std) == ((0.1, 0.1, 0.1), (0.2, 0.2, 0.2))

@@ -11,14 +11,19 @@ import typer
 
 from radboost.commands.console import following, next_command, show
 from radboost.commands.options import (
+    Backbone,
     BatchSize,
     Checkpoint,
     Crop,
     Debug,
+    Decode,
     Device,
+    Engine,
     FullDecode,
     Out,
     Overwrite,
+    Pools,
+    RayAddress,
     Size,
     Strict,
     Window,
@@ -35,15 +40,10 @@ BACKBONE = "convnextv2_tiny.fcmae_ft_in22k_in1k"
 def extract(
     cohort: Annotated[Path, typer.Argument(help="A cohort made by `radboost index`.", show_default=False)],
     out: Out,
-    backbone: Annotated[
-        str, typer.Option("--backbone", help="A timm model, hf-hub:ORG/NAME or transformers:ORG/NAME.")
-    ] = BACKBONE,
+    backbone: Backbone = BACKBONE,
     checkpoint: Checkpoint = None,
     random_init: Annotated[int | None, typer.Option("--random-init", help="Untrained weights from this seed.")] = None,
-    pool: Annotated[
-        list[str] | None,
-        typer.Option("--pool", help="avg, max, avgmax, cls, token-mean or channelmax:K; repeats. [default: avg]"),
-    ] = None,
+    pool: Pools = None,
     stage: Annotated[int | None, typer.Option("--stage", help="Features after this stage, not the last.")] = None,
     mean: Annotated[str | None, typer.Option("--mean", help="Of the input, R,G,B in 0..1. [default: its own]")] = None,
     std: Annotated[str | None, typer.Option("--std", help="Likewise its deviation.")] = None,
@@ -53,9 +53,9 @@ def extract(
     size: Size = None,
     window: Window = None,
     full_decode: FullDecode = False,
-    decode: Annotated[
-        str, typer.Option("--decode", help="cpu, or cuda: JPEG 2000 on the GPU, in full (extra cuda).")
-    ] = "cpu",
+    decode: Decode = "cpu",
+    engine: Engine = "local",
+    ray_address: RayAddress = None,
     device: Device = "auto",
     precision: Annotated[str, typer.Option("--precision", help="auto, fp32, bf16 or fp16.")] = "auto",
     dtype: Annotated[str, typer.Option("--dtype", help="Of the stored embeddings: float16 or float32.")] = "float16",
@@ -79,7 +79,7 @@ def extract(
         from radboost.extractor.backbone import BackboneConfig, input_size
         from radboost.extractor.config import ExtractConfig
         from radboost.extractor.extract import extract as run
-        from radboost.extractor.views import ViewConfig
+        from radboost.extractor.views import ViewConfig, hu_shift
         from radboost.report.summaries import extract_table
 
         network = BackboneConfig(
@@ -95,12 +95,15 @@ def extract(
         # Where neither user nor task says, a crop is as large as what the network was made for.
         side = size or (found.task.images.size if found.task else input_size(network))
         pixels = pixel_policy(found.task, crop, side, window, full_decode or decode == "cuda")
+        windows = pixels.windows
         config = ExtractConfig(
             replace(network, size=side),
             pixels,
-            views=ViewConfig(views, views_seed),
+            views=ViewConfig(views, views_seed, intensity=hu_shift(windows) if windows else ViewConfig.intensity),
             compile=compile,
             decode=decode,
+            engine=engine,
+            ray_address=ray_address,
             precision=precision,
             dtype=dtype,
             device=device,

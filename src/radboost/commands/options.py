@@ -12,14 +12,19 @@ if TYPE_CHECKING:
     from radboost.data.task import Task
 
 __all__ = [
+    "Backbone",
     "BatchSize",
     "Checkpoint",
     "Crop",
     "Debug",
+    "Decode",
     "Device",
+    "Engine",
     "FullDecode",
     "Out",
     "Overwrite",
+    "Pools",
+    "RayAddress",
     "Seed",
     "Size",
     "Strict",
@@ -50,6 +55,16 @@ BatchSize = Annotated[
 ]
 Checkpoint = Annotated[
     Path | None, typer.Option("--checkpoint", help="Backbone weights: .safetensors, or .pt/.pth read as weights only.")
+]
+Backbone = Annotated[str, typer.Option("--backbone", help="A timm model, hf-hub:ORG/NAME or transformers:ORG/NAME.")]
+Pools = Annotated[
+    list[str] | None,
+    typer.Option("--pool", help="avg, max, avgmax, cls, token-mean or channelmax:K; repeats. [default: avg]"),
+]
+Decode = Annotated[str, typer.Option("--decode", help="cpu, or cuda: JPEG 2000 on the GPU, in full (extra cuda).")]
+Engine = Annotated[str, typer.Option("--engine", help="local, or ray: the nodes of a cluster (extra ray).")]
+RayAddress = Annotated[
+    str | None, typer.Option("--ray-address", help="HOST:PORT or auto. [default: $RAY_ADDRESS, else this machine]")
 ]
 
 

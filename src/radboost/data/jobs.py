@@ -8,7 +8,7 @@ from radboost.data.cohort import BOX, Cohort
 from radboost.data.crop import CropJob, PixelPolicy
 from radboost.errors import UserError
 
-__all__ = ["crop_groups", "crop_jobs", "most_in_a_frame", "refuse_unboxed"]
+__all__ = ["crop_groups", "crop_jobs", "grouped", "most_in_a_frame", "refuse_unboxed"]
 
 
 def refuse_unboxed(cohort: Cohort, policy: PixelPolicy) -> None:
@@ -61,8 +61,13 @@ def crop_groups(cohort: Cohort, policy: PixelPolicy, rows: Iterable[int], most: 
     most
         Crops a group; a frame that has more is decoded again.
     """
+    return grouped(crop_jobs(cohort, policy, rows), most)
+
+
+def grouped(jobs: Iterable[CropJob], most: int) -> Iterator[tuple[CropJob, ...]]:
+    """Put neighbours of one frame together, at most so many."""
     group: list[CropJob] = []
-    for job in crop_jobs(cohort, policy, rows):
+    for job in jobs:
         if group and (len(group) == most or (job.path, job.frame) != (group[0].path, group[0].frame)):
             yield tuple(group)
             group = []

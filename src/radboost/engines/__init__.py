@@ -1,1 +1,1 @@
-"""Where work runs."""
+"""Where work runs: this machine, or the nodes of a Ray cluster; the only door to ray."""

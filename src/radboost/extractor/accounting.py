@@ -24,6 +24,8 @@ RUNS = "runs.jsonl"
 BUSY = 0.9
 """From this share of its time on, a stage counts as the one that holds the others up."""
 
+STAGES = ("wait", "read", "decode", "crop", "transfer", "forward", "write")
+
 
 @dataclass(frozen=True)
 class Accounting:
@@ -85,6 +87,10 @@ class Meter:
         Most memory that a worker held, bytes.
     forward_passes
         Batches that went through the network.
+    devices
+        That worked side by side.
+    device_peak
+        Most memory of a device elsewhere, bytes.
     """
 
     wait: float = 0.0
@@ -97,6 +103,8 @@ class Meter:
     forward_passes: int = 0
     workers: dict[int, float] = field(default_factory=dict)
     worker_peak: int = 0
+    devices: int = 1
+    device_peak: int = 0
     begun: float = field(default_factory=time.perf_counter)
 
     def job(self, worker: int, seconds: float, peak_bytes: int) -> None:
@@ -109,6 +117,14 @@ class Meter:
         self.read += info.read_s
         self.decode += info.decode_s
         self.crop += info.crop_s
+
+    def merge(self, other: Meter, actor: int) -> None:
+        """Add what another process counted; `actor` keeps apart process ids of several machines."""
+        for stage in (*STAGES, "forward_passes"):
+            setattr(self, stage, getattr(self, stage) + getattr(other, stage))
+        for worker, seconds in other.workers.items():
+            self.job(actor << 32 | worker, seconds, other.worker_peak)
+        self.device_peak = max(self.device_peak, other.device_peak)
 
     def account(
         self, crops: int, workers: int, device: torch.device, settings: tuple[str, str, int], load: float
@@ -129,10 +145,9 @@ class Meter:
             Seconds of building the network.
         """
         elapsed = max(time.perf_counter() - self.begun, 1e-9)
-        busy = min(1.0, (self.transfer + self.forward) / elapsed)
+        busy = min(1.0, (self.transfer + self.forward) / (self.devices * elapsed))
         decoding = min(1.0, sum(self.workers.values()) / (workers * elapsed)) if workers else 0.0
-        stages = ("wait", "read", "decode", "crop", "transfer", "forward", "write")
-        seconds = {"load": load, **{stage: float(getattr(self, stage)) for stage in stages}}
+        seconds = {"load": load, **{stage: float(getattr(self, stage)) for stage in STAGES}}
         kind, precision, batch_size = settings
         return Accounting(
             seconds={**seconds, "total": load + elapsed},
@@ -142,7 +157,11 @@ class Meter:
             device_busy=busy,
             workers_busy=decoding,
             images_per_second=crops / elapsed,
-            peak_bytes={"main": peak_bytes(), "worker": self.worker_peak, "device": _device_peak(device)},
+            peak_bytes={
+                "main": peak_bytes(),
+                "worker": self.worker_peak,
+                "device": max(self.device_peak, _device_peak(device)),
+            },
             device=kind,
             precision=precision,
             batch_size=batch_size,

@@ -55,8 +55,8 @@ class Committer:
         if behind is not None:
             behind.result()
 
-    def commit(self, rows: Rows, rows_per_shard: int) -> None:
-        """Hand over a shard.
+    def commit(self, rows: Rows, rows_per_shard: int, device: str | None = None) -> None:
+        """Hand over a shard; `device` where it was made on another kind.
 
         Raises
         ------
@@ -64,9 +64,9 @@ class Committer:
             The one before could not be written.
         """
         self._settle()
-        self._behind = self._thread.submit(self._write, rows, rows_per_shard)
+        self._behind = self._thread.submit(self._write, rows, rows_per_shard, device or self._device)
 
-    def _write(self, rows: Rows, rows_per_shard: int) -> None:
+    def _write(self, rows: Rows, rows_per_shard: int, device: str) -> None:
         begun = time.perf_counter()
         if self.writer is None and not len(rows.crop_ids):
             # Shards without a row wait for one with rows: a store in which all failed is never made.
@@ -79,6 +79,6 @@ class Committer:
                 (self._out / RUNS).unlink(missing_ok=True)
             self.writer = StoreWriter.create(self._out, {**self._content, "rows_per_shard": rows_per_shard})
         for each in (*self._empty, rows):
-            self.writer.add(each, self._device)
+            self.writer.add(each, device)
         self._empty = []
         self._meter.write += time.perf_counter() - begun

@@ -8,17 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from radboost.data.crop import PixelPolicy
-from radboost.data.folder import file_sha256
 from radboost.data.pool import Limits
 from radboost.data.store import EmbeddingStore
 from radboost.errors import FormatError, UserError, WeightsError
-from radboost.extractor.backbone import BackboneConfig
+from radboost.extractor.backbone import BackboneConfig, checkpoint_sha256
 from radboost.extractor.views import ViewConfig
 
 __all__ = ["DTYPES", "ExtractConfig"]
 
 DTYPES = ("float16", "float32")
 DECODERS = ("cpu", "cuda")
+ENGINES = ("local", "ray")
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,11 @@ class ExtractConfig:
     decode
         ``cpu``: in supervised workers. ``cuda``: JPEG 2000 and HTJ2K on the GPU (extra ``cuda``), in threads and in
         full; reversible streams give the same pixels either way, others may differ by a rounding.
+    engine
+        ``local``: this machine. ``ray``: the nodes of a Ray cluster (extra ``ray``), where files lie under the same
+        paths.
+    ray_address
+        Of the cluster; None: what RAY_ADDRESS says, else all devices of this machine.
     views
         Augmented views beside the clean one, each a row of its own.
     compile
@@ -67,6 +72,8 @@ class ExtractConfig:
     limits: Limits = field(default_factory=Limits)
     strict: bool = False
     decode: str = "cpu"
+    engine: str = "local"
+    ray_address: str | None = None
     views: ViewConfig = field(default_factory=ViewConfig)
     compile: bool = False
     expect: Mapping[str, Any] | None = None
@@ -90,6 +97,10 @@ class ExtractConfig:
         if self.decode == "cuda" and not self.pixels.full_decode:
             do = "Give --full-decode too"
             raise UserError("a GPU decodes in full", where="--decode cuda", got="reduced decoding", do=do)
+        if self.engine not in ENGINES:
+            raise UserError("unknown engine", where="--engine", got=self.engine, do=f"Give {' or '.join(ENGINES)}")
+        if self.ray_address is not None and self.engine != "ray":
+            raise UserError("an address needs --engine ray", where="--ray-address", got=f"--engine {self.engine}")
         if self.dtype not in DTYPES:
             raise UserError("unknown dtype of embeddings", got=self.dtype, do=f"Give {' or '.join(DTYPES)}")
 
@@ -155,7 +166,7 @@ class ExtractConfig:
 
 def _checked(source: Mapping[str, Any], checkpoint: Path | None) -> Path | None:
     """Give the weights file that the source names, and no other."""
-    if source["kind"] != "checkpoint":
+    if "file_sha256" not in source:
         if checkpoint is not None:
             do = "Leave --checkpoint out"
             raise WeightsError(f"the features were made with {source['kind']} weights", where=checkpoint.name, do=do)
@@ -164,10 +175,8 @@ def _checked(source: Mapping[str, Any], checkpoint: Path | None) -> Path | None:
     do = f"Give that file with --checkpoint: {needed}"
     if checkpoint is None:
         raise WeightsError("the backbone's weights file is needed", where=source["file"], do=do)
-    try:
-        found = file_sha256(checkpoint)
-    except OSError as error:
-        raise WeightsError("cannot be read", where=checkpoint, got=error.strerror, do=do) from error
+    # Of a folder that gives the architecture only, as for untrained weights, the settings count.
+    found = checkpoint_sha256(checkpoint, weights=source["kind"] == "checkpoint")
     if found != source["file_sha256"]:
         raise WeightsError("is not the weights file the features were made with", where=checkpoint, got=found, do=do)
     return checkpoint

@@ -26,8 +26,8 @@ from radboost.errors import FormatError, UserError
 from radboost.extractor.accounting import Accounting
 from radboost.extractor.backbone import Backbone, load_backbone
 from radboost.extractor.config import ExtractConfig
-from radboost.extractor.work import Plan, Work
-from radboost.nets.device import device_kind, resolve_device, resolve_precision
+from radboost.extractor.remote import Fleet
+from radboost.extractor.work import Here, Plan
 
 __all__ = ["ExtractResult", "extract"]
 
@@ -106,33 +106,33 @@ def extract(
     if cohort.manifest.empty:
         raise UserError("the cohort has no crops", where=cohort.folder, do="Index a folder that holds images")
     refuse_unboxed(cohort, config.pixels)
-    device = resolve_device(config.device)
     stored = None if overwrite else _stored(out)
     precision = config.precision
     if stored is not None and precision == "auto":
         precision = str(stored["config"]["precision"])
-    config = replace(config, precision=resolve_precision(precision, device))
-    if stored is not None and _same_source(stored, config, out):
-        finished = _finished(cohort, out)
-        if finished is not None:
-            progress.say(f"all {finished.crops:,} crops were tried before: no pixel read, no forward pass")
-            return replace(finished, device=device_kind(device), precision=config.precision)
-    backbone = load_backbone(config.backbone)
-    fingerprint = _fingerprint(backbone, config)
-    if config.expect is not None:
-        refuse_difference(config.expect, fingerprint, "the features that these are to join")
-    if stored is not None and differing(stored["fingerprint"], fingerprint):
-        old, new = _source(stored["config"]["weights"]), _source(config.backbone.source())
-        refuse_difference({**stored["fingerprint"], "weights": old}, {**fingerprint, "weights": new}, out)
-    if config.compile:
-        backbone.model.compile()
-    loaded = time.perf_counter() - begun
-    _make(out)
-    with store_lock(out):
-        work = Work(Plan(cohort, out, config, device, fingerprint, loaded, overwrite), progress)
-        store, embedded, account = work(backbone)
-    counted = _counted(cohort, store, embedded)
-    return replace(counted, account=account, device=device_kind(device), precision=config.precision)
+    with Fleet(cohort, config) if config.engine == "ray" else Here(config) as place:
+        config = replace(config, precision=place.precision(precision))
+        if stored is not None and _same_source(stored, config, out):
+            finished = _finished(cohort, out)
+            if finished is not None:
+                progress.say(f"all {finished.crops:,} crops were tried before: no pixel read, no forward pass")
+                return replace(finished, device=place.kind, precision=config.precision)
+        backbone = load_backbone(config.backbone)
+        fingerprint = _fingerprint(backbone, config)
+        if config.expect is not None:
+            refuse_difference(config.expect, fingerprint, "the features that these are to join")
+        if stored is not None and differing(stored["fingerprint"], fingerprint):
+            old, new = _source(stored["config"]["weights"]), _source(config.backbone.source())
+            refuse_difference({**stored["fingerprint"], "weights": old}, {**fingerprint, "weights": new}, out)
+        if config.compile:
+            backbone.model.compile()
+        loaded = time.perf_counter() - begun
+        _make(out)
+        with store_lock(out):
+            plan = Plan(cohort, out, config, place.device, fingerprint, loaded, overwrite)
+            store, embedded, account = place.work(plan, progress)(backbone)
+        counted = _counted(cohort, store, embedded)
+        return replace(counted, account=account, device=place.kind, precision=config.precision)
 
 
 def _stored(out: Path) -> dict[str, Any] | None:
@@ -171,7 +171,8 @@ def _same_source(stored: Mapping[str, Any], config: ExtractConfig, out: Path) ->
     old, new = _source(stored["config"]["weights"]), _source(config.backbone.source())
     if differing(have, asked):
         refuse_difference({**have, "weights": old}, {**asked, "weights": new}, out)
-    return old == new
+    # Mean and deviation may have been told then and not now; the network knows whether they are its own.
+    return old == new and differing(stored["config"]["backbone"], config.backbone.recipe()) == {}
 
 
 def _fingerprint(backbone: Backbone, config: ExtractConfig) -> dict[str, object]:

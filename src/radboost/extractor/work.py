@@ -29,9 +29,9 @@ from radboost.extractor.commit import Committer
 from radboost.extractor.config import ExtractConfig
 from radboost.extractor.shards import Cuts, Shard
 from radboost.extractor.stream import Batch, Stream, StreamConfig
-from radboost.nets.device import device_kind
+from radboost.nets.device import device_kind, resolve_device, resolve_precision
 
-__all__ = ["Plan", "Work"]
+__all__ = ["Here", "Plan", "Work", "decoding_pool", "most_together"]
 
 AHEAD_BYTES = 32 << 20
 """Of decoded crops that wait in shared memory, which containers keep small."""
@@ -39,7 +39,19 @@ GROUP_BYTES = 8 << 20
 """Of the crops of one frame that come back together."""
 
 
-def _pool(config: ExtractConfig, workers: int, slot_shape: tuple[int, ...], ahead: int) -> Pool | Threads:
+def most_together(cohort: Cohort, config: ExtractConfig) -> int:
+    """Count the crops of one frame that come back together, at most."""
+    return max(1, min(most_in_a_frame(cohort), GROUP_BYTES // _crop_bytes(config)))
+
+
+def _crop_bytes(config: ExtractConfig) -> int:
+    return 2 * int(np.prod(config.pixels.shape))
+
+
+def decoding_pool(config: ExtractConfig, workers: int, together: int, batch: int) -> Pool | Threads:
+    """Make a pool that keeps a batch or two ahead of the network, as far as shared memory goes."""
+    ahead = max(2 * workers, min(batch // together + workers, AHEAD_BYTES // (_crop_bytes(config) * together)))
+    slot_shape = (together, *config.pixels.shape)
     if config.decode == "cuda":
         return Threads(workers, slot_shape, ahead)
     return Pool(workers, config.limits, slot_shape=slot_shape, ahead=ahead)
@@ -136,9 +148,7 @@ class Work:
         shard = Shard(config.dtype, 1 + config.views.count)
         fed = StreamConfig(plan.device, config.precision, (size, *config.pixels.shape), config.views)
         stream = Stream(backbone, fed)
-        crop_bytes = 2 * int(np.prod(config.pixels.shape))
-        together = max(1, min(most_in_a_frame(plan.cohort), GROUP_BYTES // crop_bytes))
-        ahead = max(2 * workers, min(size // together + workers, AHEAD_BYTES // (crop_bytes * together)))
+        together = most_together(plan.cohort, config)
         ids = self._ids.astype(str).tolist()
         self.progress.start("extract", len(self._left))
         self._meter = Meter()
@@ -150,7 +160,7 @@ class Work:
             Committer(
                 plan.out, writer, content, f"{kind}, compiled" if config.compile else kind, self._meter
             ) as shards,
-            _pool(config, workers, (together, *config.pixels.shape), ahead) as pool,
+            decoding_pool(config, workers, together, size) as pool,
         ):
 
             def stop_after(start: int) -> int:
@@ -196,3 +206,35 @@ class Work:
             path, _, reason = failures[0]
             raise PixelError(reason, where=path, do="Leave --strict out to set such files aside and go on")
         self.progress.advance(batch.stop - batch.start)
+
+
+class Here:
+    """The machine itself as the place of an extraction; a context manager.
+
+    Parameters
+    ----------
+    config
+        How.
+    """
+
+    def __init__(self, config: ExtractConfig) -> None:
+        self.device = resolve_device(config.device)
+
+    def __enter__(self) -> Here:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+    @property
+    def kind(self) -> str:
+        """Kind of device."""
+        return device_kind(self.device)
+
+    def precision(self, name: str) -> str:
+        """Choose a precision."""
+        return resolve_precision(name, self.device)
+
+    def work(self, plan: Plan, progress: Progress) -> Work:
+        """Give the work to be called with the backbone."""
+        return Work(plan, progress)
