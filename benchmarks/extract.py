@@ -13,29 +13,25 @@ from __future__ import annotations
 import argparse
 import os
 import platform
-import resource
 import statistics
-import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from importlib import metadata
-from itertools import chain
-from multiprocessing import active_children, get_context
+from multiprocessing import get_context
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
+from films import cohort_of, films
 from radboost.data.crop import CropJob, PixelPolicy
-from radboost.data.pool import Pool, available_cores
-from radboost.data.render import load, render, render_each
+from radboost.data.pool import available_cores
+from radboost.data.render import render, render_each
+from watched import Watch, watched
 
 if TYPE_CHECKING:
     from radboost.data.cohort import Cohort
@@ -43,138 +39,8 @@ if TYPE_CHECKING:
     from radboost.extractor.config import ExtractConfig
     from radboost.extractor.extract import ExtractResult
 
-ROWS = (2048, 3072)
 EFFICIENCY_AIM, SPEED_AIM, BUSY_AIM = 0.95, 3.0, 0.95
 BATCH = 16
-TICK = os.sysconf("SC_CLK_TCK")
-
-
-def films(folder: Path) -> list[Path]:
-    """Write phantom mammograms of 2048 and 3072 rows, all as lossless JPEG 2000."""
-    from radboost.data.dicom import DicomImage, read_header, write_dicom
-    from radboost.data.phantom.breast import BreastPhantom, write_rsna_breast
-
-    for rows in ROWS:
-        write_rsna_breast(folder / str(rows), BreastPhantom(patients=2, seed=3, pixels=rows), workers=2)
-    written = sorted(folder.rglob("*.dcm"))
-    for path in written:
-        frame, header = load(path), read_header(path)
-        low, high = np.percentile(frame.pixels, (1, 99.9))
-        window = ((float(low + high) / 2, float(high - low)),)
-        image = DicomImage(frame.pixels, header.bits_stored, header.photometric, "JPEG2000Lossless", window)
-        write_dicom(path, image)
-    return written
-
-
-def cohort_of(root: Path, written: list[Path], count: int) -> Cohort:
-    """Make a cohort of `count` paths, each another name of one of the films."""
-    import pandas as pd
-
-    from radboost.data.cohort import NO_BOX, Cohort
-    from radboost.data.identity import keyed_hashes
-
-    root.mkdir()
-    paths = [f"{number:06d}.dcm" for number in range(count)]
-    for number, path in enumerate(paths):
-        (root / path).symlink_to(written[number % len(written)].resolve())
-    key = bytes(range(32))
-    text = dict.fromkeys(("study", "series", "laterality", "view"), "")
-    columns = {"crop_id": keyed_hashes(key, "crop", paths), "path": paths, "frame": -1, "group": paths}
-    manifest = pd.DataFrame({**columns, "instance": paths, "order": 0, **text, **NO_BOX})
-    links = pd.DataFrame({"unit": paths, "crop_id": manifest["crop_id"], "slot": "image", "order": 0})
-    targets = pd.DataFrame({name: [] for name in ("unit", "group", "target", "label", "task_weight")})
-    folds = pd.DataFrame({"group": paths, "fold": 0, "split": "train"})
-    return Cohort(root, None, manifest, links, targets, folds, key)
-
-
-def cpu() -> float:
-    """Seconds of CPU of this process and its threads, of children that were waited for, and of those that live."""
-    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
-    living = 0
-    for child in active_children():
-        fields = Path(f"/proc/{child.pid}/stat").read_text().rpartition(")")[2].split()
-        living += int(fields[11]) + int(fields[12])
-    return time.process_time() + ended.ru_utime + ended.ru_stime + living / TICK
-
-
-@dataclass
-class Watch:
-    """What one extraction cost from its first read, all workers being there, to its last write."""
-
-    images: int = 0
-    pools: int = 0
-    networks: int = 0
-    cpu: float = 0.0
-    seconds: float = 0.0
-    opened: int = 0
-
-
-class WatchedPool(Pool):
-    """The pool that extract uses; says when its workers stand and have read a film."""
-
-    watch = Watch()
-    begun: Callable[[], None]
-
-    def map(self, function: Callable[..., Any], jobs: Any) -> Iterator[Any]:
-        """Warm the workers, tell that it begins, and count."""
-        source = iter(jobs)
-        first = next(source)
-        warm: dict[int, int] = {}
-        while len(warm) < self._workers or min(warm.values()) < 2:
-            for item in super().map(function, [first] * self._workers):
-                warm[item.worker] = warm.get(item.worker, 0) + 1
-        type(self).begun()
-        for item in super().map(function, chain([first], source)):
-            self.watch.images += len(item.job)
-            yield item
-
-
-@contextmanager
-def watched(root: Path) -> Iterator[Watch]:
-    """Watch the extraction within."""
-    from radboost.extractor import extract as extraction
-    from radboost.extractor import work
-    from radboost.extractor.accounting import Accounting, Meter
-
-    watch = WatchedPool.watch = Watch()
-    at: dict[str, float] = {}
-    meters: list[Meter] = []
-    real_load, images = extraction.load_backbone, str(root)
-
-    class WatchedMeter(Meter):
-        def account(self, *words: Any) -> Accounting:
-            watch.cpu, watch.seconds = cpu() - at["cpu"], time.perf_counter() - at["time"]
-            return super().account(*words)
-
-    def begun() -> None:
-        at["cpu"], at["time"] = cpu(), time.perf_counter()
-        meters[-1].begun = at["time"]
-
-    def meter() -> Meter:
-        meters.append(WatchedMeter())
-        return meters[-1]
-
-    def pool(*words: Any, **named: Any) -> WatchedPool:
-        watch.pools += 1
-        return WatchedPool(*words, **named)
-
-    def load(*words: Any) -> Backbone:
-        watch.networks += 1
-        return real_load(*words)
-
-    def hear(event: str, words: Any) -> None:
-        if event == "open" and watching and isinstance(words[0], str) and words[0].startswith(images):
-            watch.opened += 1
-
-    watching = [True]
-    sys.addaudithook(hear)
-    WatchedPool.begun = staticmethod(begun)
-    work.Meter, work.Pool, extraction.load_backbone = meter, pool, load
-    try:
-        yield watch
-    finally:
-        watching.clear()
-        work.Meter, work.Pool, extraction.load_backbone = Meter, Pool, real_load
 
 
 def settings(options: argparse.Namespace, name: str, size: int) -> ExtractConfig:

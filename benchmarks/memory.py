@@ -24,7 +24,7 @@ AIM = 0.10
 
 def extract_some(films: Path, folder: Path, options: argparse.Namespace) -> None:
     """Extract `options.one` names of the films in this process, and print its peaks as JSON."""
-    from extract import cohort_of
+    from films import cohort_of
     from radboost.data.crop import PixelPolicy
     from radboost.extractor.backbone import BackboneConfig
     from radboost.extractor.config import ExtractConfig
