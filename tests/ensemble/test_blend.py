@@ -210,3 +210,6 @@ def test_spaces_that_do_not_exist_are_refused(binary):
 def test_a_logit_blend_of_nothing_is_its_intercepts():
     found = apply_blend({"a": 0.0}, {"a": np.full((3, 2), 0.5)}, (0.0, np.log(3.0)))
     np.testing.assert_allclose(found, [[0.25, 0.75]] * 3)
+    assert apply_blend({"a": 0.0}, {}, (0.0, np.log(3.0)), units=3).tolist() == found.tolist(), (
+        "its members may be gone"
+    )

@@ -17,7 +17,10 @@ FloatArray: TypeAlias = npt.NDArray[np.float64]
 
 
 def apply_blend(
-    weights: Mapping[str, float], probabilities: Mapping[str, npt.ArrayLike], intercepts: Sequence[float] = ()
+    weights: Mapping[str, float],
+    probabilities: Mapping[str, npt.ArrayLike],
+    intercepts: Sequence[float] = (),
+    units: int | None = None,
 ) -> FloatArray:
     """Blend new predictions.
 
@@ -31,6 +34,8 @@ def apply_blend(
     intercepts
         Of a blend in logit space (`radboost.ensemble.blend.TargetBlend.intercepts`); its probabilities are
         (n, classes).
+    units
+        n, where members may be absent altogether: a blend in logit space that found nothing in any is its intercepts.
 
     Returns
     -------
@@ -58,20 +63,19 @@ def apply_blend(
     if bad:
         raise TableError("probabilities must lie in [0, 1], and none may be missing", got=offenders(bad))
     if len(intercepts):
-        return _pooled(parts, [weights[name] for name in needed], np.asarray(intercepts), probabilities)
+        if units is None:
+            units = len(np.asarray(next(iter(probabilities.values()))))
+        return _pooled(parts, [weights[name] for name in needed], np.asarray(intercepts), units)
     blended = np.zeros(shapes[0])
     for name, part in zip(needed, parts, strict=True):
         blended += weights[name] * part
     return np.clip(blended, 0, 1)
 
 
-def _pooled(
-    parts: list[FloatArray], weights: list[float], intercepts: FloatArray, given: Mapping[str, npt.ArrayLike]
-) -> FloatArray:
+def _pooled(parts: list[FloatArray], weights: list[float], intercepts: FloatArray, units: int) -> FloatArray:
     if not parts:
         # No member tells anything: the intercepts alone are the prior.
-        rows = len(np.asarray(next(iter(given.values()))))
-        return softmax_pool(np.zeros((rows, 1, intercepts.size)), np.zeros(1), intercepts)
+        return softmax_pool(np.zeros((units, 1, intercepts.size)), np.zeros(1), intercepts)
     stacked = np.stack(parts, axis=1)
     if stacked.ndim != 3 or stacked.shape[2] != intercepts.size:
         got = f"{stacked.shape} for {intercepts.size} classes"

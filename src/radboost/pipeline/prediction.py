@@ -255,7 +255,10 @@ def _blend_design(blend: Blend, design: Design) -> dict[str, FloatArray]:
         for (member, kind), by_target in run.predict(design).items():
             for target, values in by_target.items():
                 members[target][prefix + member_name(member, kind)] = values
-    return {name: apply_blend(blend.weights[name], parts, blend.intercepts[name]) for name, parts in members.items()}
+    return {
+        name: apply_blend(blend.weights[name], parts, blend.intercepts[name], len(design))
+        for name, parts in members.items()
+    }
 
 
 def _refuse_trained(blend: Blend, design: Design) -> None:
