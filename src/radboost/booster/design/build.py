@@ -1,120 +1,24 @@
-"""The design: one row a unit, made of blocks of pooled embeddings and of metadata, as the task declares them."""
+"""Build the design of a cohort: pool what each unit sees, and gather what is known about it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from radboost.booster.rows import FloatArray, IntArray, Matrix
+from radboost.booster.design.matrix import Design, ImageBlock, Store
+from radboost.booster.design.order import unit_order
+from radboost.booster.rows import FloatArray, IntArray
 from radboost.data.cohort import METADATA, Cohort
 from radboost.data.metadata import MISSING, category_text, numbers
 from radboost.data.task import OPPOSITE, Task
 from radboost.errors import FormatError, MismatchError, UserError, offenders
 
-__all__ = ["Design", "ImageBlock", "Store", "build_design"]
+__all__ = ["build_design"]
 
 UNITS_AT_ONCE = 2048
-
-
-class Store(Protocol):
-    """What stage two asks of an embedding store."""
-
-    @property
-    def fingerprint_hash(self) -> str:
-        """Sha256 of how its embeddings were made."""
-
-    @property
-    def pools(self) -> Sequence[str]:
-        """Names of the poolings it holds."""
-
-    def width(self, pool: str) -> int:
-        """Columns of a pooling."""
-
-    def rows_of(self, crop_ids: Sequence[str]) -> npt.NDArray[np.int64]:
-        """Row of each crop, -1 where it is absent."""
-
-    def read(self, pool: str, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.floating[Any]]:
-        """Embeddings of the rows, (rows, width)."""
-
-
-@dataclass(frozen=True)
-class ImageBlock:
-    """Pooled embeddings of one store and pooling.
-
-    Attributes
-    ----------
-    name
-        ``<start of the store's fingerprint>/<pool>/own`` or ``.../difference``: own side minus the opposite one.
-    parts
-        Slots, side by side.
-    width
-        Columns of one slot.
-    x
-        Shape (units, parts x width); zeros where a part is absent.
-    present
-        Shape (units, parts): whether the unit has a crop there (for differences: on both sides).
-    """
-
-    name: str
-    parts: tuple[str, ...]
-    width: int
-    x: Matrix
-    present: npt.NDArray[np.bool_]
-
-    def take(self, rows: npt.NDArray[np.generic]) -> ImageBlock:
-        """Cut to `rows` (positions or a mask)."""
-        return replace(self, x=self.x[rows], present=self.present[rows])
-
-
-@dataclass(frozen=True)
-class Design:
-    """Units by blocks, with what is to be learnt. Every aligned field is cut as a whole by `take`.
-
-    Attributes
-    ----------
-    task
-        The cohort's task.
-    unit, group
-        Shape (n,): hashed names.
-    fold, split
-        Shape (n,): outer fold (-1 for none) and split.
-    label
-        Shape (n, targets): class number, -1 where unlabelled.
-    task_weight
-        Shape (n, targets), not negative.
-    blocks
-        Embeddings, units in the same order.
-    metadata
-        One row a unit: the task's feature columns, not encoded yet; an unknown cell is NaN or `MISSING`.
-    fold_hash, cohort
-        Hash of the fold assignment, and fingerprint of the cohort.
-    """
-
-    task: Task
-    unit: npt.NDArray[np.str_]
-    group: npt.NDArray[np.str_]
-    fold: IntArray
-    split: npt.NDArray[np.str_]
-    label: IntArray
-    task_weight: FloatArray
-    blocks: tuple[ImageBlock, ...]
-    metadata: pd.DataFrame
-    fold_hash: str
-    cohort: str
-
-    def __len__(self) -> int:
-        return len(self.unit)
-
-    def take(self, rows: npt.NDArray[np.generic]) -> Design:
-        """Cut every aligned field to `rows` (positions or a mask)."""
-        cut = {n: getattr(self, n)[rows] for n in ("unit", "group", "fold", "split", "label", "task_weight")}
-        blocks = tuple(block.take(rows) for block in self.blocks)
-        return replace(self, blocks=blocks, metadata=self.metadata.iloc[_positions(rows)], **cut)
 
 
 def build_design(cohort: Cohort, stores: Sequence[Store]) -> Design:
@@ -149,6 +53,7 @@ def build_design(cohort: Cohort, stores: Sequence[Store]) -> Design:
     links = links.assign(row=links["unit"].map(place).to_numpy(dtype=np.int64))
     links = links.sort_values(["row", "slot", "order", "crop_id"], ignore_index=True)
     blocks = tuple(b for store in stores for b in _store_blocks(store, links, task, len(units)))
+    sequence, position = unit_order(cohort, links)
     label, weight = _targets(cohort, task, place)
     return Design(
         task=task,
@@ -156,6 +61,8 @@ def build_design(cohort: Cohort, stores: Sequence[Store]) -> Design:
         group=units["group_id"].to_numpy(str),
         fold=units["fold"].to_numpy(np.int64),
         split=units["split"].to_numpy(str),
+        sequence=sequence,
+        position=position,
         label=label,
         task_weight=weight,
         blocks=blocks,
@@ -241,7 +148,3 @@ def _column(table: pd.DataFrame, name: str) -> pd.Series[Any]:
     if METADATA + name not in table.columns:
         raise FormatError("the cohort's manifest lacks a metadata column", got=name, do="Index the data anew")
     return table[METADATA + name].rename(name)
-
-
-def _positions(rows: npt.NDArray[np.generic]) -> IntArray:
-    return np.flatnonzero(rows) if rows.dtype == bool else np.asarray(rows, dtype=np.int64)

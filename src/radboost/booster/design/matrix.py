@@ -1,0 +1,124 @@
+"""What stage two learns from: blocks of embeddings and metadata, aligned by unit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from radboost.booster.rows import FloatArray, IntArray, Matrix
+from radboost.data.task import Task
+
+__all__ = ["Design", "ImageBlock", "Store"]
+
+
+class Store(Protocol):
+    """What stage two asks of an embedding store."""
+
+    @property
+    def fingerprint_hash(self) -> str:
+        """Sha256 of how its embeddings were made."""
+
+    @property
+    def pools(self) -> Sequence[str]:
+        """Names of the poolings it holds."""
+
+    def width(self, pool: str) -> int:
+        """Columns of a pooling."""
+
+    def rows_of(self, crop_ids: Sequence[str]) -> npt.NDArray[np.int64]:
+        """Row of each crop, -1 where it is absent."""
+
+    def read(self, pool: str, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.floating[Any]]:
+        """Embeddings of the rows, (rows, width)."""
+
+
+@dataclass(frozen=True)
+class ImageBlock:
+    """Pooled embeddings of one store and pooling.
+
+    Attributes
+    ----------
+    name
+        ``<start of the store's fingerprint>/<pool>/own`` or ``.../difference``: own side minus the opposite one.
+    parts
+        Slots, side by side.
+    width
+        Columns of one slot.
+    x
+        Shape (units, parts x width); zeros where a part is absent.
+    present
+        Shape (units, parts): whether the unit has a crop there (for differences: on both sides).
+    """
+
+    name: str
+    parts: tuple[str, ...]
+    width: int
+    x: Matrix
+    present: npt.NDArray[np.bool_]
+
+    def take(self, rows: npt.NDArray[np.generic]) -> ImageBlock:
+        """Cut to `rows` (positions or a mask)."""
+        return replace(self, x=self.x[rows], present=self.present[rows])
+
+
+@dataclass(frozen=True)
+class Design:
+    """Units by blocks, with what is to be learnt. Every aligned field is cut as a whole by `take`.
+
+    Attributes
+    ----------
+    task
+        The cohort's task.
+    unit, group
+        Shape (n,): hashed names.
+    fold, split
+        Shape (n,): outer fold (-1 for none) and split.
+    sequence, position
+        Shape (n,): number of the series that the unit's one crop belongs to, and the unit's rank in the whole of it,
+        from 0; both -1 where units have no such order. See `radboost.booster.design.order.unit_order`.
+    label
+        Shape (n, targets): class number, -1 where unlabelled.
+    task_weight
+        Shape (n, targets), not negative.
+    blocks
+        Embeddings, units in the same order.
+    metadata
+        One row a unit: the task's feature columns, not encoded yet; an unknown cell is NaN or `MISSING`.
+    fold_hash, cohort
+        Hash of the fold assignment, and fingerprint of the cohort.
+    """
+
+    task: Task
+    unit: npt.NDArray[np.str_]
+    group: npt.NDArray[np.str_]
+    fold: IntArray
+    split: npt.NDArray[np.str_]
+    sequence: IntArray
+    position: IntArray
+    label: IntArray
+    task_weight: FloatArray
+    blocks: tuple[ImageBlock, ...]
+    metadata: pd.DataFrame
+    fold_hash: str
+    cohort: str
+
+    def __len__(self) -> int:
+        return len(self.unit)
+
+    def take(self, rows: npt.NDArray[np.generic]) -> Design:
+        """Cut every aligned field to `rows` (positions or a mask)."""
+        cut = {name: getattr(self, name)[rows] for name in _ALIGNED}
+        blocks = tuple(block.take(rows) for block in self.blocks)
+        return replace(self, blocks=blocks, metadata=self.metadata.iloc[_positions(rows)], **cut)
+
+
+_ALIGNED = ("unit", "group", "fold", "split", "sequence", "position", "label", "task_weight")
+
+
+def _positions(rows: npt.NDArray[np.generic]) -> IntArray:
+    return np.flatnonzero(rows) if rows.dtype == bool else np.asarray(rows, dtype=np.int64)
