@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from radboost.data.task import Metadata, Target, Task
+from radboost.data.task import AnyOf, Metadata, Target, Task
 from radboost.data.tasks import TASKS, get_task
 from radboost.errors import TaskError
 
@@ -86,3 +86,12 @@ def test_an_unknown_name_lists_the_known_ones():
 def test_leak_columns_are_refused_as_features():
     with pytest.raises(TaskError, match="forbidden as features.*BIRADS"):
         Metadata(categorical=("BIRADS",), forbidden=("BIRADS",))
+
+
+def test_constraints_between_labels_are_checked_and_survive_the_trip():
+    targets = (Target("any", "any"), Target("epidural", "epidural"), Target("grade", "grade", ("a", "b", "c")))
+    task = Task("ct", "t.csv", ("id",), "p", targets, constraints=(AnyOf("any", ("epidural",)),))
+    assert Task.from_dict(json.loads(json.dumps(task.as_dict()))) == task
+    for whole, parts in (("any", ("grade",)), ("all", ("epidural",)), ("any", ()), ("any", ("any", "epidural"))):
+        with pytest.raises(TaskError, match="constraint"):
+            Task("ct", "t.csv", ("id",), "p", targets, constraints=(AnyOf(whole, parts),))

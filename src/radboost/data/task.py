@@ -13,7 +13,19 @@ from typing import Any
 
 from radboost.errors import TaskError, offenders
 
-__all__ = ["BOX_UNITS", "CROPS", "METRICS", "OPPOSITE", "Images", "Metadata", "Slots", "Submission", "Target", "Task"]
+__all__ = [
+    "BOX_UNITS",
+    "CROPS",
+    "METRICS",
+    "OPPOSITE",
+    "AnyOf",
+    "Images",
+    "Metadata",
+    "Slots",
+    "Submission",
+    "Target",
+    "Task",
+]
 
 METRICS = ("log_loss", "auc", "pf1")
 """What a task may name as its own metric; loss and AUC are always reported beside it."""
@@ -198,6 +210,26 @@ class Submission:
 
 
 @dataclass(frozen=True)
+class AnyOf:
+    """A label that is true where any of its parts is: its probability lies between their largest and their sum.
+
+    Attributes
+    ----------
+    whole
+        Name of the binary target that says "any".
+    parts
+        Names of the binary targets it is made of.
+    """
+
+    whole: str
+    parts: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if not self.parts or self.whole in self.parts or len(set(self.parts)) != len(self.parts):
+            raise TaskError(f"a constraint needs distinct parts beside {self.whole!r}", got=list(self.parts))
+
+
+@dataclass(frozen=True)
 class Task:
     """All that differs between data sets.
 
@@ -215,6 +247,8 @@ class Task:
         See their own classes.
     metric
         One of `METRICS`.
+    constraints
+        What holds between the targets' probabilities; a blend is moved to where it does.
     """
 
     name: str
@@ -228,6 +262,7 @@ class Task:
     metadata: Metadata = field(default_factory=Metadata)
     metric: str = "log_loss"
     submission: Submission = field(default_factory=Submission)
+    constraints: tuple[AnyOf, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.targets or not self.unit:
@@ -241,6 +276,10 @@ class Task:
             raise TaskError("unknown metric", where=self.name, got=self.metric, do=f"Known: {', '.join(METRICS)}")
         if self.metric == "pf1" and not all(t.binary for t in self.targets):
             raise TaskError("pf1 needs binary targets", where=self.name)
+        binary = {t.name for t in self.targets if t.binary}
+        unknown = sorted({name for c in self.constraints for name in (c.whole, *c.parts)} - binary)
+        if unknown:
+            raise TaskError("a constraint names what is no binary target", where=self.name, got=offenders(unknown))
         labels = {t.column for t in self.targets}
         leaks = sorted(labels & {*self.metadata.numeric, *self.metadata.categorical})
         if leaks:
@@ -285,6 +324,7 @@ class Task:
                 if kind is not None and part.name in parts:
                     parts[part.name] = kind(**_tuples(parts[part.name]))
             parts["unit"] = tuple(parts["unit"])
+            parts["constraints"] = tuple(AnyOf(**_tuples(c)) for c in parts.get("constraints", ()))
             return cls(**parts)
         except (TypeError, KeyError) as error:
             raise TaskError("does not describe a task", where=str(content.get("name", "?")), got=str(error)) from error
