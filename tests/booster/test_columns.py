@@ -44,7 +44,7 @@ def test_nothing_is_fitted_on_rows_that_judge_it(make, monkeypatch: pytest.Monke
         return made[-1][1]
 
     monkeypatch.setattr(Prepared, "fit", classmethod(spy))
-    monkeypatch.setattr("radboost.booster.crossfit.prepare_columns", watch)
+    monkeypatch.setattr("radboost.booster.fits.prepare_columns", watch)
     run = fit_boost(cohort, [store], BoostConfig(learners=("logistic",), workers=1))
     of = {id(p): groups for groups, p in fits}
     at = 0

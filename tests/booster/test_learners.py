@@ -18,6 +18,7 @@ from radboost.booster.learner import (
     softmax,
     to_classes,
 )
+from radboost.booster.recipe import Recipe
 from radboost.booster.rows import Inner, Rows, Span, make_inner
 from radboost.errors import FormatError, UserError
 
@@ -44,7 +45,7 @@ def loss(fitted, at: Rows) -> float:
 @pytest.mark.parametrize("name", LEARNERS)
 def test_beats_the_prior_on_a_signal_and_comes_back_from_disk(name: str, classes: int, tmp_path: Path) -> None:
     train, test = rows(classes=classes), rows(600, classes=classes, seed=1)
-    fitted = fit_learner(name, train, make_inner(train, 0), 0)
+    fitted = fit_learner(name, train, make_inner(train, 0))
     p = fitted.predict_proba(test.x)
     assert p.shape == (600, classes)
     np.testing.assert_allclose(p.sum(axis=1), 1, atol=1e-9)
@@ -61,7 +62,7 @@ def test_on_noise_it_stays_near_the_prior(name: str, tmp_path: Path) -> None:
     losses = []
     for seed in range(3):
         train, test = rows(signal=0.0, seed=seed), rows(1000, signal=0.0, seed=10)
-        fitted = fit_learner(name, train, make_inner(train, 0), 0)
+        fitted = fit_learner(name, train, make_inner(train, 0))
         losses.append(loss(fitted, test) - row_loss(test.y, np.tile(train.rates, (1000, 1))).mean())
     assert np.mean(losses) < 0.03
     fitted.save(tmp_path)
@@ -77,7 +78,7 @@ def test_weight_two_is_the_row_twice(name: str) -> None:
     twice = train.take(np.repeat(np.arange(len(train)), weight))
     inner, inner_twice = make_inner(weighted, 0), make_inner(twice, 0)
     np.testing.assert_array_equal(np.repeat(inner.fold, weight), inner_twice.fold)
-    one, two = fit_learner(name, weighted, inner, 0), fit_learner(name, twice, inner_twice, 0)
+    one, two = fit_learner(name, weighted, inner), fit_learner(name, twice, inner_twice)
     np.testing.assert_allclose(one.predict_proba(test.x), two.predict_proba(test.x), rtol=0, atol=2e-5)
 
 
@@ -85,13 +86,13 @@ def test_weight_two_is_the_row_twice(name: str) -> None:
 def test_two_fits_are_equal(name: str) -> None:
     train = rows(120)
     inner = make_inner(train, 0)
-    one, two = (fit_learner(name, train, inner, 5).predict_proba(train.x) for _ in range(2))
+    one, two = (fit_learner(name, train, inner, Recipe(5)).predict_proba(train.x) for _ in range(2))
     np.testing.assert_array_equal(one, two)
 
 
 def test_strengths_are_chosen_block_by_block() -> None:
     train = rows(600, signal=1.5)
-    wide, narrow = fit_learner("logistic", train, make_inner(train, 0), 0).strengths
+    wide, narrow = fit_learner("logistic", train, make_inner(train, 0)).strengths
     assert wide > 10 * narrow, "the block of noise is penalised harder, or dropped"
 
 
@@ -99,7 +100,7 @@ def test_strengths_are_chosen_block_by_block() -> None:
 def test_constant_columns_leave_the_base_rate(name: str) -> None:
     train = rows(80)
     train = replace(train, x=np.zeros_like(train.x))
-    p = fit_learner(name, train, make_inner(train, 0), 0).predict_proba(train.x)
+    p = fit_learner(name, train, make_inner(train, 0)).predict_proba(train.x)
     np.testing.assert_allclose(p, np.tile(train.rates, (80, 1)), atol=5e-3)
 
 
@@ -122,7 +123,7 @@ def test_many_groups_are_judged_by_one_split() -> None:
     train = replace(rows(3200), group=np.arange(3200).astype(str))
     inner = make_inner(train, 0)
     assert inner.splits == 1
-    p = fit_learner("logistic", train, inner, 0).inner
+    p = fit_learner("logistic", train, inner).inner
     assert (np.isnan(p[:, 0]) == ~inner.judged).all()
 
 
@@ -150,7 +151,7 @@ def test_a_gain_that_may_be_luck_leaves_the_base_rate() -> None:
 def test_unknown_learner_and_damaged_model_are_named(tmp_path: Path) -> None:
     train = rows(20)
     with pytest.raises(UserError, match=r"no such learner.*forest.*logistic"):
-        fit_learner("forest", train, Inner(np.zeros(20, np.int64), 1), 0)
+        fit_learner("forest", train, Inner(np.zeros(20, np.int64), 1))
     (tmp_path / "model.json").write_text('{"learner": "logistic", "strengths": [1.0]}')
     with pytest.raises(FormatError, match="damaged"):
         load_fitted(tmp_path)

@@ -9,6 +9,7 @@ import pytest
 
 from radboost.booster.learner import LEARNERS
 from radboost.booster.member import MemberModel, fit_members
+from radboost.booster.recipe import Recipe
 from radboost.booster.rows import Rows, Span, make_inner
 from radboost.metrics import auc
 
@@ -28,7 +29,7 @@ def rows(n: int, seed: int, strong: str) -> Rows:
 @pytest.mark.parametrize("learner", LEARNERS)
 def test_the_fused_member_loses_little_to_the_block_that_knows(learner: str, strong: str) -> None:
     train, test = rows(400, 0, strong), rows(3000, 1, strong)
-    models = fit_members(learner, train, make_inner(train, 0), 0)
+    models = fit_members(learner, [(train, make_inner(train, 0))], Recipe())[0]
     score = {b: auc(test.y, m.predict_proba(test.x)[:, 1]) for b, m in models.items()}
     assert score[strong] > 0.65
     assert score["fused"] > score[strong] - 0.02
@@ -37,7 +38,7 @@ def test_the_fused_member_loses_little_to_the_block_that_knows(learner: str, str
 def test_members_come_back_from_disk(tmp_path: Path) -> None:
     train = rows(200, 0, "metadata")
     inner = make_inner(train, 0)
-    fitted = fit_members("logistic", train, inner, 0)
+    fitted = fit_members("logistic", [(train, inner)], Recipe())[0]
     both = MemberModel((*fitted["image"].parts, *fitted["metadata"].parts), train.rates)
     for number, model in enumerate([*fitted.values(), both]):
         model.save(tmp_path / str(number))
@@ -70,4 +71,4 @@ def test_added_evidence_follows_the_stronger_part() -> None:
 
 def test_only_the_asked_for_blocks_come_back() -> None:
     train = rows(100, 0, "metadata")
-    assert list(fit_members("logistic", train, make_inner(train, 0), 0, ("image",))) == ["image"]
+    assert list(fit_members("logistic", [(train, make_inner(train, 0))], Recipe(), ("image",))[0]) == ["image"]

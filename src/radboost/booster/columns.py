@@ -7,7 +7,8 @@ rows too, every inner score would be a little too good, and most of all for bloc
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -37,6 +38,8 @@ class Columns:
         Positions (t,) of the training rows: outside the fold, with a weight.
     inner
         Inner folds of the training rows, each with columns (t, d) of its own, in the same blocks.
+    common
+        Shape (t,): mean weight of each training row over the targets.
     """
 
     prepared: Prepared
@@ -44,6 +47,8 @@ class Columns:
     spans: tuple[Span, ...]
     train: npt.NDArray[np.int64]
     inner: Inner
+    common: FloatArray
+    _cut: dict[bytes, tuple[Matrix, Inner, dict[Any, Any]]] = field(default_factory=dict, repr=False, compare=False)
 
     def rows(self, design: Design, target: int, weight: FloatArray) -> tuple[Rows, Inner]:
         """Give the training rows of one target and their inner folds.
@@ -67,12 +72,21 @@ class Columns:
         # Numbers in the order of the units: hashed names come from a random key, on which nothing may depend.
         group = pd.factorize(design.group[at])[0]
         classes = len(design.task.targets[target].classes)
-        inner = self.inner.take(kept)
+        x, inner, memo = self._matrices(kept)
         if not inner.numbers:
             do = "Give more patients with this label, or leave the target out"
             name = design.task.targets[target].name
             raise UserError("too few patients are labelled to choose settings on", where=name, got=len(at), do=do)
-        return Rows(self.x[at], design.label[at, target], weight[at], group, classes, self.spans), inner
+        order = {"sequence": design.sequence[at], "position": design.position[at]}
+        fixed: Any = {"spans": self.spans, "common": self.common[kept], "memo": memo, **order}
+        return Rows(x, design.label[at, target], weight[at], group, classes, **fixed), inner
+
+    def _matrices(self, kept: npt.NDArray[np.bool_]) -> tuple[Matrix, Inner, dict[Any, Any]]:
+        """Give the very same objects to all targets with the same labelled rows, so that learners can share work."""
+        key = kept.tobytes()
+        if key not in self._cut:
+            self._cut[key] = self.x[self.train[kept]], self.inner.take(kept), {}
+        return self._cut[key]
 
 
 def prepare_columns(
@@ -116,7 +130,8 @@ def prepare_columns(
         seen[train[inner.fold != number]] = mean[train[inner.fold != number]]
         own = Prepared.fit(design, seen, components)
         matrices.append(_aligned(own.transform(design)[train], own.features, prepared.features))
-    return Columns(prepared, prepared.transform(design), prepared.spans, train, replace(inner, x=tuple(matrices)))
+    x = prepared.transform(design)
+    return Columns(prepared, x, prepared.spans, train, replace(inner, x=tuple(matrices)), mean[train])
 
 
 def _aligned(x: Matrix, names: Sequence[str], wanted: Sequence[str]) -> Matrix:

@@ -10,12 +10,13 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 
-from radboost.booster.columns import Columns, prepare_columns
 from radboost.booster.design import Design, Store, build_design
+from radboost.booster.fits import REGULAR, WEIGHTED, Done, Job, Shelf, Work
 from radboost.booster.leaks import check_leaks
 from radboost.booster.learner import LEARNERS
-from radboost.booster.member import BLOCKS, FUSED, IMAGE, METADATA, MemberModel, fit_members
+from radboost.booster.member import BLOCKS, FUSED, IMAGE, METADATA, MemberModel
 from radboost.booster.prepare import COMPONENTS
+from radboost.booster.recipe import Recipe
 from radboost.booster.rows import FloatArray
 from radboost.booster.run import Key, Run
 from radboost.booster.weights import resolve_weights
@@ -27,8 +28,6 @@ from radboost.engines.local import run_jobs
 from radboost.errors import UserError, offenders
 
 __all__ = ["LEARNERS", "BoostConfig", "ConfiguredStore", "fit_boost"]
-
-REGULAR, WEIGHTED = "regular", "weighted"
 
 
 class ConfiguredStore(Store, Protocol):
@@ -94,21 +93,6 @@ class BoostConfig:
         }
 
 
-@dataclass(frozen=True)
-class _Work:
-    """What all fits share: the outer rows, and per (kind, fold) the prepared columns, built once."""
-
-    design: Design
-    target_weight: FloatArray
-    config: BoostConfig
-    blocks: tuple[str, ...]
-
-    def weight(self, kind: str) -> FloatArray:
-        """Sample weights (n, targets): 0 where unlabelled."""
-        weight = np.where(self.design.label >= 0, self.design.task_weight, 0.0)
-        return weight * self.target_weight[:, None] if kind == WEIGHTED else weight
-
-
 def fit_boost(
     cohort: Cohort,
     stores: Sequence[ConfiguredStore],
@@ -160,11 +144,11 @@ def fit_boost(
     for note in notes:
         progress.say(note)
     kinds = [REGULAR] if config.weights is None else [REGULAR, WEIGHTED]
-    work = _Work(design, weights[outer], config, blocks)
+    work = Work(design, weights[outer], blocks, Recipe(config.seed), config.components)
     _need_classes(work, kinds, folds)
-    columns = _prepare(work, kinds, folds, progress)
-    models, table = _fit_all(work, columns, progress)
-    prepared = {place: own.prepared for place, own in columns.items()}
+    jobs = [Job(learner, kind, fold) for kind in kinds for fold in folds for learner in config.learners]
+    done = _fit_all(work, jobs, config, progress)
+    prepared = {(job.kind, job.fold): found.prepared for job, found in done.items()}
     content = {
         "task": design.task.as_dict(),
         "fold_hash": design.fold_hash,
@@ -180,7 +164,7 @@ def fit_boost(
         "leaks": [leak.to_dict() for leak in leaks],
         "environment": environment(),
     }
-    return Run(content, prepared, models, fitted=Predictions(table))
+    return Run(content, prepared, _models(work, done), fitted=_predictions(work, done, config))
 
 
 def _blocks(design: Design, config: BoostConfig) -> tuple[tuple[str, ...], list[str]]:
@@ -200,7 +184,7 @@ def _blocks(design: Design, config: BoostConfig) -> tuple[tuple[str, ...], list[
     return blocks, notes
 
 
-def _need_classes(work: _Work, kinds: Sequence[str], folds: Sequence[int]) -> None:
+def _need_classes(work: Work, kinds: Sequence[str], folds: Sequence[int]) -> None:
     for kind in kinds:
         weight = work.weight(kind)
         for fold in folds:
@@ -212,45 +196,34 @@ def _need_classes(work: _Work, kinds: Sequence[str], folds: Sequence[int]) -> No
                     raise UserError("training rows hold fewer than two classes", where=target.name, got=got, do=do)
 
 
-def _prepare(
-    work: _Work, kinds: Sequence[str], folds: Sequence[int], progress: Progress
-) -> dict[tuple[str, int], Columns]:
-    places = [(kind, fold) for kind in kinds for fold in folds]
-
-    def prepare(kind: str, fold: int) -> Columns:
-        rows, config = work.design.fold != fold, work.config
-        return prepare_columns(work.design, work.weight(kind), rows, config.components, config.seed)
-
-    progress.start("preparing columns", len(places))
-    done = run_jobs([partial(prepare, *place) for place in places], work.config.workers, progress)
-    return dict(zip(places, done, strict=True))
-
-
-def _fit_all(
-    work: _Work, columns: Mapping[tuple[str, int], Columns], progress: Progress
-) -> tuple[dict[Key, MemberModel], pd.DataFrame]:
-    targets = range(len(work.design.task.targets))
-    jobs = [(learner, *place, t) for place in columns for t in targets for learner in work.config.learners]
-
-    def fit(learner: str, kind: str, fold: int, target: int) -> dict[str, tuple[MemberModel, FloatArray]]:
-        own, held = columns[kind, fold], work.design.fold == fold
-        rows, inner = own.rows(work.design, target, work.weight(kind)[:, target])
-        models = fit_members(learner, rows, inner, work.config.seed, work.blocks)
-        return {block: (model, model.predict_proba(own.x[held])) for block, model in models.items()}
-
+def _fit_all(work: Work, jobs: Sequence[Job], config: BoostConfig, progress: Progress) -> dict[Job, Done]:
+    shelf = Shelf(work, jobs)
     progress.start("fitting", len(jobs))
-    done = run_jobs([partial(fit, *job) for job in jobs], work.config.workers, progress)
-    models: dict[Key, MemberModel] = {}
-    parts: list[pd.DataFrame] = []
-    for (learner, kind, fold, target), found in zip(jobs, done, strict=True):
-        for block, (model, p) in found.items():
-            key = Key(f"{learner}/{block}", kind, work.design.task.targets[target].name, fold)
-            models[key] = model
-            parts.append(_table(work, key, target, p))
-    return models, _ordered(pd.concat(parts, ignore_index=True), work)
+    done = run_jobs([partial(shelf.fit, job) for job in jobs], config.workers, progress)
+    return dict(zip(jobs, done, strict=True))
 
 
-def _table(work: _Work, key: Key, target: int, p: FloatArray) -> pd.DataFrame:
+def _models(work: Work, done: Mapping[Job, Done]) -> dict[Key, MemberModel]:
+    targets = work.design.task.targets
+    return {
+        Key(f"{job.learner}/{block}", job.kind, target.name, job.fold): model
+        for job, found in done.items()
+        for target, own in zip(targets, found.models, strict=True)
+        for block, model in own.items()
+    }
+
+
+def _predictions(work: Work, done: Mapping[Job, Done], config: BoostConfig) -> Predictions:
+    parts = []
+    for job, found in done.items():
+        for number, own in enumerate(found.p):
+            name = work.design.task.targets[number].name
+            for block, p in own.items():
+                parts.append(_table(work, Key(f"{job.learner}/{block}", job.kind, name, job.fold), number, p))
+    return Predictions(_ordered(pd.concat(parts, ignore_index=True), work, config))
+
+
+def _table(work: Work, key: Key, target: int, p: FloatArray) -> pd.DataFrame:
     """Predictions of one fold's labelled units, in the long form."""
     rows = np.flatnonzero(work.design.fold == key.fold)
     kept = work.design.label[rows, target] >= 0
@@ -272,9 +245,9 @@ def _table(work: _Work, key: Key, target: int, p: FloatArray) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-def _ordered(table: pd.DataFrame, work: _Work) -> pd.DataFrame:
+def _ordered(table: pd.DataFrame, work: Work, config: BoostConfig) -> pd.DataFrame:
     """Members in the order of the header, whatever order they were fitted in."""
-    members = [f"{learner}/{b}" for learner in work.config.learners for b in work.blocks]
+    members = [f"{learner}/{b}" for learner in config.learners for b in work.blocks]
     targets = [t.name for t in work.design.task.targets]
     place = {
         "kind": table["kind"].map({REGULAR: 0, WEIGHTED: 1}),

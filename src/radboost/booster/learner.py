@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from radboost.booster.recipe import Recipe
 from radboost.booster.rows import FloatArray, Inner, Matrix, Rows
 from radboost.data.folder import read_json
 from radboost.errors import FormatError, UserError
@@ -20,6 +21,7 @@ __all__ = [
     "Fitted",
     "best_round",
     "fit_learner",
+    "fit_targets",
     "load_fitted",
     "log_rates",
     "lowest_round",
@@ -35,8 +37,9 @@ LEARNERS: Mapping[str, str] = {
     "lightgbm": "radboost.booster.lightgbm_trees",
     "xgboost": "radboost.booster.xgboost_trees",
 }
-"""Learners by name, and the module that holds ``fit(rows, inner, seed)`` and ``load(folder, content)``.
+"""Learners by name, and the module that holds ``fit(rows, inner, recipe)`` and ``load(folder, content)``.
 
+A module that shares work between targets also holds ``fit_targets(jobs, recipe)``; see the function of that name here.
 Each heavy library is imported when its learner is asked for, not before.
 """
 
@@ -58,8 +61,8 @@ class Fitted(Protocol):
         """Write the model; ``model.json`` names the learner."""
 
 
-def fit_learner(name: str, rows: Rows, inner: Inner, seed: int) -> Fitted:
-    """Fit a learner by name.
+def fit_learner(name: str, rows: Rows, inner: Inner, recipe: Recipe | None = None) -> Fitted:
+    """Fit a learner by name to one target.
 
     Every learner may fall back on the base rate: where no setting is better on the inner folds, it predicts
     ``rows.rates`` for everybody.
@@ -69,8 +72,35 @@ def fit_learner(name: str, rows: Rows, inner: Inner, seed: int) -> Fitted:
     UserError
         No learner has this name.
     """
-    fit: Callable[[Rows, Inner, int], Fitted] = _module(name).fit
-    return fit(rows, inner, seed)
+    return fit_targets(name, [(rows, inner)], recipe or Recipe())[0]
+
+
+def fit_targets(name: str, jobs: Sequence[tuple[Rows, Inner]], recipe: Recipe) -> list[Fitted]:
+    """Fit a learner by name to several targets of the same training rows.
+
+    The outcome for one target does not depend on the others; only work is shared.
+
+    Parameters
+    ----------
+    name
+        One of `LEARNERS`.
+    jobs
+        Rows and inner folds, one pair a target. Targets with the same labelled rows hold the very same matrix object,
+        by which a learner knows that it may share what it derives from it.
+    recipe
+        How.
+
+    Raises
+    ------
+    UserError
+        No learner has this name.
+    """
+    module = _module(name)
+    if hasattr(module, "fit_targets"):
+        together: Callable[[Sequence[tuple[Rows, Inner]], Recipe], list[Fitted]] = module.fit_targets
+        return together(jobs, recipe)
+    fit: Callable[[Rows, Inner, Recipe], Fitted] = module.fit
+    return [fit(rows, inner, recipe) for rows, inner in jobs]
 
 
 def load_fitted(folder: Path) -> Fitted:

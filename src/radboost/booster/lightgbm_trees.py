@@ -12,6 +12,7 @@ import numpy as np
 
 from radboost.booster import boosting
 from radboost.booster.learner import to_classes
+from radboost.booster.recipe import Recipe
 from radboost.booster.rows import FloatArray, Inner, Matrix, Rows
 from radboost.data.folder import write_json
 from radboost.errors import FormatError
@@ -69,9 +70,9 @@ def load(folder: Path, content: Mapping[str, Any]) -> Forest:
         raise FormatError("is damaged", where=folder / "model.txt", do="Run fit-boost again") from error
 
 
-def fit(rows: Rows, inner: Inner, seed: int) -> Forest:
+def fit(rows: Rows, inner: Inner, recipe: Recipe) -> Forest:
     """Fit; rounds are chosen on the inner folds."""
-    settings = _settings(rows, seed)
+    settings = _settings(rows, recipe.seed)
 
     def begin(train: Rows, held: Rows, start: FloatArray) -> _Trial:
         return _Trial(settings, train, held, start)

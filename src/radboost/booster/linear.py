@@ -17,6 +17,7 @@ from safetensors.numpy import load_file, save_file
 from sklearn.linear_model import LogisticRegression
 
 from radboost.booster.learner import best_round, log_rates, lowest_round, row_loss, to_classes
+from radboost.booster.recipe import Recipe
 from radboost.booster.rows import FloatArray, Inner, Matrix, Rows
 from radboost.data.folder import write_json
 
@@ -77,8 +78,8 @@ def load(folder: Path, content: Mapping[str, Any]) -> Logistic:
     return Logistic(arrays["coefficients"], arrays["intercept"], strengths)
 
 
-def fit(rows: Rows, inner: Inner, seed: int) -> Logistic:
-    """Choose the strengths on the inner folds and fit all rows with them; `seed` is not used, nothing here is drawn."""
+def fit(rows: Rows, inner: Inner, recipe: Recipe) -> Logistic:
+    """Choose the strengths on the inner folds and fit all rows with them; nothing here is drawn."""
     search = _Search(rows, inner)
     strengths = search.run()
     coefficients, intercept = _solve(rows, _penalties(rows, strengths), FINAL)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from radboost.booster.learner import Fitted, best_round, fit_learner, load_fitted, row_loss
-from radboost.booster.rows import FloatArray, Inner, IntArray, Matrix, Rows
+from radboost.booster.learner import Fitted, best_round, fit_targets, load_fitted, row_loss
+from radboost.booster.recipe import Recipe
+from radboost.booster.rows import FloatArray, Inner, IntArray, Matrix, Rows, Span
 from radboost.data.folder import read_json, write_json
 from radboost.errors import FormatError
 
@@ -60,9 +61,9 @@ class MemberModel:
 
 
 def fit_members(
-    learner: str, rows: Rows, inner: Inner, seed: int, blocks: Sequence[str] = BLOCKS
-) -> dict[str, MemberModel]:
-    """Fit one learner on each asked-for block of columns.
+    learner: str, jobs: Sequence[tuple[Rows, Inner]], recipe: Recipe, blocks: Sequence[str] = BLOCKS
+) -> list[dict[str, MemberModel]]:
+    """Fit one learner on each asked-for block of columns, for each target.
 
     The fused member is whichever inner groups prefer: the embeddings' model, the metadata's model, the two added up, or
     one model on all columns; one of the last two only where its gain over the better single block is no luck. Weak
@@ -72,29 +73,52 @@ def fit_members(
     ----------
     learner
         Name of a learner.
-    rows, inner
-        Training rows with all prepared columns, and their inner folds.
-    seed
-        Of all that the learner draws.
+    jobs
+        For each target, training rows with all prepared columns, and their inner folds.
+    recipe
+        How to learn.
     blocks
         Some of `BLOCKS`.
+
+    Returns
+    -------
+    list
+        For each target, the model of each block.
     """
-    names = {IMAGE: [s.name for s in rows.spans if s.image], METADATA: [s.name for s in rows.spans if not s.image]}
+    spans = jobs[0][0].spans
+    names = {IMAGE: [s.name for s in spans if s.image], METADATA: [s.name for s in spans if not s.image]}
     names[FUSED] = names[IMAGE] + names[METADATA]
-    wanted = BLOCKS if FUSED in blocks else blocks
-    fits = {}
-    for block in wanted:
-        columns = _columns(rows, names[block])
-        fits[block] = _fit(learner, rows.only(names[block]), inner.only(columns), seed), columns
+    fits: list[dict[str, tuple[Fitted, IntArray]]] = [{} for _ in jobs]
+    for block in BLOCKS if FUSED in blocks else blocks:
+        columns = _columns(spans, names[block])
+        # Nothing varies in these columns: the logistic without coefficients is the base rate.
+        found = fit_targets(learner if len(columns) else "logistic", _only(jobs, names[block], columns), recipe)
+        for own, fitted in zip(fits, found, strict=True):
+            own[block] = fitted, columns
+    return [_members(rows, inner, own, blocks) for (rows, inner), own in zip(jobs, fits, strict=True)]
+
+
+def _only(jobs: Sequence[tuple[Rows, Inner]], names: Sequence[str], columns: IntArray) -> list[tuple[Rows, Inner]]:
+    """Cut the jobs to some blocks; those that shared a matrix share the smaller one."""
+    cut: dict[int, tuple[Rows, Inner]] = {}
+    for rows, inner in jobs:
+        if id(rows.x) not in cut:
+            cut[id(rows.x)] = rows.only(names), inner.only(columns)
+    out = []
+    for rows, inner in jobs:
+        first, split = cut[id(rows.x)]
+        small = replace(rows, x=first.x, spans=first.spans, memo=first.memo)
+        out.append((small, replace(inner, x=split.x)))
+    return out
+
+
+def _members(
+    rows: Rows, inner: Inner, fits: Mapping[str, tuple[Fitted, IntArray]], blocks: Sequence[str]
+) -> dict[str, MemberModel]:
     out = {b: MemberModel((fits[b],), rows.rates) for b in blocks}
     if FUSED in blocks:
         out[FUSED] = _choose(rows, inner, fits)
     return out
-
-
-def _fit(learner: str, rows: Rows, inner: Inner, seed: int) -> Fitted:
-    # Nothing varies in these columns: the logistic without coefficients is the base rate.
-    return fit_learner(learner if rows.x.shape[1] else "logistic", rows, inner, seed)
 
 
 def _choose(rows: Rows, inner: Inner, fits: Mapping[str, tuple[Fitted, IntArray]]) -> MemberModel:
@@ -119,6 +143,6 @@ def _combined(parts: Sequence[FloatArray], rates: FloatArray) -> FloatArray:
     return np.asarray(odds / odds.sum(axis=1, keepdims=True), dtype=np.float64)
 
 
-def _columns(rows: Rows, names: Sequence[str]) -> IntArray:
-    spans = [np.arange(s.start, s.stop, dtype=np.int64) for s in rows.spans if s.name in names]
-    return np.concatenate(spans) if spans else np.empty(0, dtype=np.int64)
+def _columns(spans: Sequence[Span], names: Sequence[str]) -> IntArray:
+    places = [np.arange(s.start, s.stop, dtype=np.int64) for s in spans if s.name in names]
+    return np.concatenate(places) if places else np.empty(0, dtype=np.int64)

@@ -18,6 +18,7 @@ from safetensors.numpy import load_file, save_file
 from torch import Tensor
 
 from radboost.booster.learner import best_round, log_rates, lowest_round, row_loss, to_classes
+from radboost.booster.recipe import Recipe
 from radboost.booster.rows import FloatArray, Inner, Matrix, Rows
 from radboost.data.folder import write_json
 from radboost.nets.device import one_thread
@@ -30,7 +31,7 @@ PATIENCE = 25
 LEARNING_RATE = 0.003
 WEIGHT_DECAY = 0.1
 SEEDS = 3
-"""Networks averaged in the model that is kept."""
+"""Networks averaged in the model that is kept, where the recipe does not say."""
 
 EPSILON = 1e-6
 """Added to Adam's denominator; above its default, so that rounding noise in a zero gradient takes no full step."""
@@ -71,18 +72,18 @@ def load(folder: Path, content: Mapping[str, Any]) -> Networks:
     return Networks({name: arrays[name] for name in ("hidden", "hidden_bias", "out", "out_bias")})
 
 
-def fit(rows: Rows, inner: Inner, seed: int) -> Networks:
-    """Choose the number of epochs on the inner folds, then train `SEEDS` networks on all rows for as many."""
+def fit(rows: Rows, inner: Inner, recipe: Recipe) -> Networks:
+    """Choose the number of epochs on the inner folds, then train several networks on all rows for as many."""
     # Here, since each thread that fits has a setting of its own.
     with one_thread():
-        return _fit(rows, inner, seed)
+        return _fit(rows, inner, recipe.seed, recipe.seeds or SEEDS)
 
 
-def _fit(rows: Rows, inner: Inner, seed: int) -> Networks:
+def _fit(rows: Rows, inner: Inner, seed: int, seeds: int) -> Networks:
     epochs, predicted = _choose(rows, inner, seed)
-    start = np.stack([log_rates(rows.rates)] * SEEDS)
+    start = np.stack([log_rates(rows.rates)] * seeds)
     layers = _Layers.drawn(rows.x.shape[1], start, seed)
-    _train(layers, _Fixed.of(rows, rows.x, np.ones((SEEDS, len(rows)))), epochs)
+    _train(layers, _Fixed.of(rows, rows.x, np.ones((seeds, len(rows)))), epochs)
     return Networks({n: t.detach().numpy() for n, t in layers.named().items()}, predicted)
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import TypeAlias
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -64,6 +64,13 @@ class Rows:
         Number of classes of the target, of which the rows may lack some.
     spans
         Blocks of columns, in order and without gaps.
+    sequence, position
+        Shape (n,): series that the row's unit belongs to and its rank there, -1 for none. None is none for all.
+    common
+        Shape (n,): mean weight over the targets. What is derived from `x` for all targets at once, such as bins, goes
+        by it. None for `weight`.
+    memo
+        What learners have derived from `x` for all targets, seeds and settings; rows with the same `x` share it.
     """
 
     x: Matrix
@@ -72,9 +79,14 @@ class Rows:
     group: npt.NDArray[np.generic]
     classes: int
     spans: tuple[Span, ...]
+    sequence: IntArray | None = None
+    position: IntArray | None = None
+    common: FloatArray | None = None
+    memo: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        lengths = {len(self.x), len(self.y), len(self.weight), len(self.group)}
+        aligned = (self.x, self.y, self.weight, self.group, self.sequence, self.position, self.common)
+        lengths = {len(a) for a in aligned if a is not None}
         if len(lengths) != 1:
             raise UserError("rows are not aligned", where="learner", got=sorted(lengths))
         if not (self.weight > 0).all():
@@ -85,7 +97,9 @@ class Rows:
 
     def take(self, rows: npt.NDArray[np.generic]) -> Rows:
         """Cut every aligned field to `rows` (positions or a mask)."""
-        return replace(self, x=self.x[rows], y=self.y[rows], weight=self.weight[rows], group=self.group[rows])
+        there = [n for n in ("sequence", "position", "common") if getattr(self, n) is not None]
+        cut = {n: getattr(self, n)[rows] for n in ("x", "y", "weight", "group", *there)}
+        return replace(self, **cut, memo={})
 
     def only(self, names: Sequence[str]) -> Rows:
         """Keep the columns of the named blocks."""
@@ -96,7 +110,7 @@ class Rows:
             width = span.stop - span.start
             spans.append(replace(span, start=at, stop=at + width))
             at += width
-        return replace(self, x=self.x[:, columns], spans=tuple(spans))
+        return replace(self, x=self.x[:, columns], spans=tuple(spans), memo={})
 
     @property
     def rates(self) -> FloatArray:

@@ -1,0 +1,43 @@
+"""How a learner is to learn, apart from the rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from radboost.errors import UserError
+
+__all__ = ["Recipe"]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What all fits of one run share.
+
+    Attributes
+    ----------
+    seed
+        Of all that a learner draws.
+    seeds
+        Models that differ by what was drawn and are averaged; None for the learner's own number. A learner that draws
+        nothing fits once.
+    settings
+        Values that replace the learner's own, by the names that its module documents.
+    """
+
+    seed: int = 0
+    seeds: int | None = None
+    settings: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.seeds is not None and self.seeds < 1:
+            raise UserError("there must be at least one model to average", where="--seeds", got=self.seeds)
+
+    def get(self, name: str, default: float) -> float:
+        """Give a setting, or the learner's own value."""
+        return float(self.settings.get(name, default))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give JSON-able content."""
+        return {"seed": self.seed, "seeds": self.seeds, "settings": dict(self.settings)}
