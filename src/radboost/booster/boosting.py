@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
 
-from radboost.booster.learner import best_round, log_rates, lowest_round, row_loss, to_classes
-from radboost.booster.rows import FloatArray, Inner, Rows
+from radboost.booster.learner import best_round, lowest_round, row_loss, to_classes
+from radboost.booster.objective import Loss
+from radboost.booster.recipe import Recipe
+from radboost.booster.rows import FloatArray, Inner, IntArray, Rows
 
-__all__ = ["DEPTH", "LEARNING_RATE", "PATIENCE", "ROUNDS", "SHRINKAGE", "Boosted", "Trial", "boost", "column_share"]
+__all__ = ["Boosted", "Library", "Shape", "Trial", "boost", "settled"]
 
 ROUNDS = 400
 PATIENCE = 30
@@ -22,21 +24,64 @@ SHRINKAGE = 10.0
 
 COLUMNS_A_TREE = 24.0
 LEAST_SHARE = 0.05
+LEAST_WEIGHT = 0.5
+SEED_STEP = 1009
+"""Between the seeds of averaged models."""
 
 
-def column_share(columns: int) -> float:
-    """Share of the columns that a tree may look at: about 24 of them, and never less than 5 %."""
-    return float(min(1.0, max(LEAST_SHARE, COLUMNS_A_TREE / max(1, columns))))
+@dataclass(frozen=True)
+class Shape:
+    """How trees grow.
+
+    Attributes
+    ----------
+    learning_rate, depth, shrinkage
+        Step of each tree, its largest depth, and the L2 penalty of its leaves.
+    least_weight
+        Least sum of curvature in a leaf.
+    column_share
+        Share of the columns that a tree may look at: about 24 of them where nothing else is said, at least 5 %.
+    """
+
+    learning_rate: float
+    depth: int
+    shrinkage: float
+    least_weight: float
+    column_share: float
+
+
+def settled(recipe: Recipe, columns: int) -> Shape:
+    """Give the shape of the trees: the recipe's settings ``learning_rate``, ``depth``, ``shrinkage``, ``least_weight``
+    and ``columns_a_tree``, or our own.
+    """  # noqa: D205
+    share = recipe.get("columns_a_tree", COLUMNS_A_TREE) / max(1, columns)
+    return Shape(
+        learning_rate=recipe.get("learning_rate", LEARNING_RATE),
+        depth=int(recipe.get("depth", DEPTH)),
+        shrinkage=recipe.get("shrinkage", SHRINKAGE),
+        least_weight=recipe.get("least_weight", LEAST_WEIGHT),
+        column_share=float(min(1.0, max(LEAST_SHARE, share))),
+    )
 
 
 class Trial(Protocol):
     """One inner fit, grown round by round."""
 
-    def step(self) -> float:
-        """Add a round; give the loss of the validation rows, weighted by row."""
+    def step(self) -> FloatArray:
+        """Add a round; give the probabilities of the validation rows, (rows, classes), as trained."""
 
-    def margin(self, rounds: int) -> FloatArray:
-        """Margin of the validation rows after so many rounds, without the start: (rows, margins)."""
+    def probabilities(self, rounds: int) -> FloatArray:
+        """Likewise after so many rounds, at least one."""
+
+
+class Library(Protocol):
+    """A boosting library with its bins, on the rows of one target."""
+
+    def begin(self, split: int, loss: Loss, seed: int) -> Trial:
+        """Begin an inner fit, on the training rows of that split."""
+
+    def grow(self, loss: Loss, seed: int, rounds: int) -> Any:
+        """Fit all rows; gives the library's model."""
 
 
 @dataclass(frozen=True)
@@ -45,28 +90,40 @@ class Boosted:
 
     Attributes
     ----------
-    rounds
-        Trees that inner groups agreed on; 0 leaves the base rate.
-    start
-        Margin of the base rate, (1,) or (classes,).
-    model
-        The library's booster on all rows; None for 0 rounds.
+    loss
+        What was minimised on all rows; it knows the start margin and corrects probabilities.
+    models
+        The library's models, one a seed; none leaves the base rate.
     inner
         See `radboost.booster.learner.Fitted`.
     """
 
-    rounds: int
-    start: FloatArray
-    model: Any
+    loss: Loss
+    models: tuple[Any, ...]
     inner: FloatArray
 
 
-def boost(
-    rows: Rows,
-    inner: Inner,
-    begin: Callable[[Rows, Rows, FloatArray], Trial],
-    refit: Callable[[Rows, FloatArray, int], Any],
-) -> Boosted:
+@dataclass(frozen=True)
+class _Split:
+    """One inner split: its validation rows, and a trial for each seed."""
+
+    held: IntArray
+    y: IntArray
+    weight: FloatArray
+    loss: Loss
+    trials: Sequence[Trial]
+
+    def judge(self, parts: Sequence[FloatArray]) -> float:
+        """Plain weighted log loss of the averaged, corrected probabilities."""
+        p = self.loss.corrected(_mean(parts))
+        return float(np.average(row_loss(self.y, p), weights=self.weight))
+
+    @property
+    def base(self) -> FloatArray:
+        return to_classes(np.tile(self.loss.start, (len(self.y), 1)))
+
+
+def boost(rows: Rows, inner: Inner, library: Library, recipe: Recipe) -> Boosted:
     """Choose the number of rounds on inner groups, then fit all rows with it.
 
     The splits grow in step. Stopped each by itself, those that got worse would stop early and look harmless, and one
@@ -76,29 +133,34 @@ def boost(
     ----------
     rows, inner
         Training rows and their inner folds.
-    begin
-        Begins an inner fit: inner training rows, validation rows, start margin.
-    refit
-        Fits all rows from a start margin for so many rounds.
+    library
+        Fits them.
+    recipe
+        Seeds to average, and the objective. Rounds are judged by the plain log loss whatever the objective.
     """
+    seeds = [recipe.seed + SEED_STEP * i for i in range(recipe.seeds or 1)]
+    # The loss looks at labels and weights only.
+    thin = replace(rows, x=rows.x[:, :0], spans=(), memo={})
     splits = []
-    for train, seen, held in inner.cut(rows):
-        start = log_rates(train.rates)
-        splits.append((held, start, seen, begin(train, seen, start)))
-    weights = [float(seen.weight.sum()) for _, _, seen, _ in splits]
-    curves = [[float(np.average(row_loss(s.y, _base(m, len(s))), weights=s.weight))] for _, m, s, _ in splits]
+    for number, (train, mask) in enumerate(inner):
+        loss, held = recipe.objective.bind(thin.take(train)), np.flatnonzero(mask)
+        trials = [library.begin(number, loss, seed) for seed in seeds]
+        splits.append(_Split(held, rows.y[held], rows.weight[held], loss, trials))
+    weights = [float(split.weight.sum()) for split in splits]
+    curves = [[split.judge([split.base])] for split in splits]
     for reached in range(1, ROUNDS + 1):
-        for curve, (_, _, _, trial) in zip(curves, splits, strict=True):
-            curve.append(trial.step())
+        for curve, split in zip(curves, splits, strict=True):
+            curve.append(split.judge([trial.step() for trial in split.trials]))
         if reached - lowest_round(curves, weights) >= PATIENCE:
             break
     best = best_round(curves, weights)
     out = np.full((len(rows), rows.classes), np.nan)
-    for held, start, _, trial in splits:
-        out[held] = to_classes(trial.margin(best) + start) if best else _base(start, int(held.sum()))
-    start = log_rates(rows.rates)
-    return Boosted(best, start, refit(rows, start, best) if best else None, out)
+    for split in splits:
+        found = [trial.probabilities(best) for trial in split.trials] if best else [split.base]
+        out[split.held] = split.loss.corrected(_mean(found))
+    loss = recipe.objective.bind(thin)
+    return Boosted(loss, tuple(library.grow(loss, seed, best) for seed in seeds) if best else (), out)
 
 
-def _base(start: FloatArray, n: int) -> FloatArray:
-    return to_classes(np.tile(start, (n, 1)))
+def _mean(parts: Sequence[FloatArray]) -> FloatArray:
+    return parts[0] if len(parts) == 1 else np.mean(parts, axis=0)

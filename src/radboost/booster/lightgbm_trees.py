@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import lightgbm as lgb
 import numpy as np
+import numpy.typing as npt
 
-from radboost.booster import boosting
+from radboost.booster.boosting import boost, settled
 from radboost.booster.learner import to_classes
+from radboost.booster.objective import Loss
 from radboost.booster.recipe import Recipe
 from radboost.booster.rows import FloatArray, Inner, Matrix, Rows
 from radboost.data.folder import write_json
 from radboost.errors import FormatError
 
-__all__ = ["Forest", "fit", "load"]
+__all__ = ["Forest", "fit_targets", "load"]
 
 LEAVES = 8
 BINS = 63
 LEAST_ROWS = 5
 """Least rows of a leaf; low, since this library counts rows, not weights. The least sum of curvature does the rest."""
+
+DATA = {"max_bin": BINS, "num_threads": 1, "verbosity": -1, "min_data_in_bin": 1, "feature_pre_filter": False}
 
 
 @dataclass(frozen=True)
@@ -31,109 +35,188 @@ class Forest:
 
     Attributes
     ----------
-    start
-        Margin of the base rate, (1,) or (classes,).
-    booster
-        The library's model, or None.
+    loss
+        What was minimised.
+    boosters
+        The library's models, whose probabilities are averaged.
     inner
         See `radboost.booster.learner.Fitted`.
     """
 
-    start: FloatArray
-    booster: lgb.Booster | None
+    loss: Loss
+    boosters: tuple[lgb.Booster, ...]
     inner: FloatArray = field(repr=False, default_factory=lambda: np.empty((0, 0)))
 
     def predict_proba(self, x: Matrix) -> FloatArray:
         """Probabilities, (n, classes)."""
-        margin = np.tile(self.start, (len(x), 1))
-        if self.booster is not None and len(x):
-            margin = margin + _raw(self.booster, x, self.booster.current_iteration())
-        return to_classes(margin)
+        if not self.boosters or not len(x):
+            return self.loss.corrected(to_classes(np.tile(self.loss.start, (len(x), 1))))
+        parts = [_predict(b, x, b.current_iteration(), self.loss.start) for b in self.boosters]
+        return self.loss.corrected(np.mean(parts, axis=0))
 
     def save(self, folder: Path) -> None:
-        """Write ``model.json`` and, where there are trees, ``model.txt`` in the library's own text format."""
+        """Write ``model.json`` and the trees, ``model<i>.txt``, in the library's own text format."""
         folder.mkdir(parents=True, exist_ok=True)
-        if self.booster is not None:
-            self.booster.save_model(str(folder / "model.txt"))
-        content = {"learner": "lightgbm", "start": self.start.tolist(), "trees": self.booster is not None}
+        for number, booster in enumerate(self.boosters):
+            booster.save_model(str(folder / f"model{number}.txt"))
+        content = {"learner": "lightgbm", "loss": self.loss.to_dict(), "boosters": len(self.boosters)}
         write_json(folder / "model.json", content)
 
 
 def load(folder: Path, content: Mapping[str, Any]) -> Forest:
     """Read what `Forest.save` wrote."""
-    start = np.asarray(content["start"], dtype=np.float64)
-    if not content["trees"]:
-        return Forest(start, None)
-    try:
-        return Forest(start, lgb.Booster(model_file=str(folder / "model.txt")))
-    except lgb.basic.LightGBMError as error:
-        raise FormatError("is damaged", where=folder / "model.txt", do="Run fit-boost again") from error
+    boosters = []
+    for number in range(content["boosters"]):
+        path = folder / f"model{number}.txt"
+        try:
+            boosters.append(lgb.Booster(model_file=str(path)))
+        except lgb.basic.LightGBMError as error:
+            raise FormatError("is damaged", where=path, do="Run fit-boost again") from error
+    return Forest(Loss.from_dict(content["loss"]), tuple(boosters))
 
 
-def fit(rows: Rows, inner: Inner, recipe: Recipe) -> Forest:
-    """Fit; rounds are chosen on the inner folds."""
-    settings = _settings(rows, recipe.seed)
+def fit_targets(jobs: Sequence[tuple[Rows, Inner]], recipe: Recipe) -> list[Forest]:
+    """Fit targets one after the other; those with the same matrix share its bins. Rounds are chosen on inner folds."""
+    return [_fit(rows, inner, recipe) for rows, inner in jobs]
 
-    def begin(train: Rows, held: Rows, start: FloatArray) -> _Trial:
-        return _Trial(settings, train, held, start)
 
-    def refit(all_rows: Rows, start: FloatArray, rounds: int) -> lgb.Booster:
-        return lgb.train(settings, _dataset(all_rows, start), rounds)
+def _fit(rows: Rows, inner: Inner, recipe: Recipe) -> Forest:
+    done = boost(rows, inner, _Library(rows, _Bins.of(rows, inner), recipe), recipe)
+    return Forest(done.loss, done.models, done.inner)
 
-    done = boosting.boost(rows, inner, begin, refit)
-    return Forest(done.start, done.model, done.inner)
+
+@dataclass(frozen=True)
+class _Split:
+    """An inner split: its rows as masks, in bins, and its validation rows as they are."""
+
+    train: npt.NDArray[np.bool_]
+    held: npt.NDArray[np.bool_]
+    fitted: lgb.Dataset
+    seen: lgb.Dataset
+    x: Matrix
+
+
+class _Bins:
+    """Binned rows and inner splits, for any target and setting."""
+
+    def __init__(self, rows: Rows, inner: Inner) -> None:
+        self.fold = inner.fold
+        self.whole = _dataset(rows.x)
+        self.splits = []
+        for (train, held), x in zip(inner, inner.matrices(rows), strict=True):
+            fitted, seen = _dataset(x[train]), x[held]
+            self.splits.append(_Split(train, held, fitted, _dataset(seen, fitted), seen))
+
+    @classmethod
+    def of(cls, rows: Rows, inner: Inner) -> _Bins:
+        """Give the bins of these rows, made once for all that share them."""
+        found = rows.memo.get("lightgbm")
+        if found is None or found.fold is not inner.fold:
+            found = rows.memo["lightgbm"] = cls(rows, inner)
+        return found
+
+
+class _Library:
+    """One target on shared bins. The data sets carry its labels from now on, and those of the next target after it."""
+
+    def __init__(self, rows: Rows, bins: _Bins, recipe: Recipe) -> None:
+        self._rows, self._bins, self._recipe = rows, bins, recipe
+        self._native = recipe.objective.focal == 0 and recipe.objective.soft == 0
+        # The trials of several seeds share their data sets, which must not be told anything anew in between.
+        self._told: dict[int, Loss] = {}
+
+    def begin(self, split: int, loss: Loss, seed: int) -> _Trial:
+        own = self._bins.splits[split]
+        if split not in self._told:
+            self._describe(own.fitted, own.train, loss)
+            self._describe(own.seen, own.held, loss)
+            self._told[split] = loss
+        model = lgb.Booster(self._settings(seed), own.fitted)
+        model.add_valid(own.seen, "held")
+        return _Trial(model, own.x, loss.start, self._gradient(own.train, loss))
+
+    def grow(self, loss: Loss, seed: int, rounds: int) -> lgb.Booster:
+        every = np.ones(len(self._rows), dtype=bool)
+        self._describe(self._bins.whole, every, loss)
+        model, gradient = lgb.Booster(self._settings(seed), self._bins.whole), self._gradient(every, loss)
+        for _ in range(rounds):
+            model.update(fobj=gradient)
+        # Without its data set, which the next target needs.
+        return lgb.Booster(model_str=model.model_to_string())
+
+    def _describe(self, data: lgb.Dataset, mask: npt.NDArray[np.bool_], loss: Loss) -> None:
+        y = self._rows.y[mask]
+        data.set_label(y)
+        data.set_weight(loss.weights(y, self._rows.weight[mask]))
+        # The library reads several classes' start margins class by class.
+        data.set_init_score(np.repeat(loss.start, len(y)))
+
+    def _gradient(self, mask: npt.NDArray[np.bool_], loss: Loss) -> Any:
+        """Derivatives by margin where the library has no such objective, else None."""
+        if self._native:
+            return None
+        y, weight, classes = self._rows.y[mask], self._rows.weight[mask], self._rows.classes
+
+        def gradient(margin: FloatArray, data: lgb.Dataset) -> tuple[FloatArray, FloatArray]:
+            first, second = loss.gradient(margin.reshape(len(y), -1), y, weight)
+            # As the library's own objective for several classes does.
+            factor = classes / (classes - 1) if classes > 2 else 1.0
+            return (first, factor * second) if classes > 2 else (first[:, 0], second[:, 0])
+
+        return gradient
+
+    def _settings(self, seed: int) -> dict[str, Any]:
+        several, shape = self._rows.classes > 2, settled(self._recipe, self._rows.x.shape[1])
+        return {
+            "objective": ("multiclass" if several else "binary") if self._native else "none",
+            "metric": "none",
+            **({"num_class": self._rows.classes} if several else {}),
+            "boost_from_average": False,
+            "learning_rate": shape.learning_rate,
+            "num_leaves": int(self._recipe.get("leaves", LEAVES)),
+            "max_depth": shape.depth + 1,
+            "lambda_l2": shape.shrinkage,
+            "min_data_in_leaf": LEAST_ROWS,
+            "min_sum_hessian_in_leaf": shape.least_weight,
+            "feature_fraction": shape.column_share,
+            "seed": seed,
+            "deterministic": True,
+            "force_row_wise": True,
+            **DATA,
+        }
 
 
 class _Trial:
     """One inner fit, grown round by round."""
 
-    def __init__(self, settings: Mapping[str, Any], train: Rows, held: Rows, start: FloatArray) -> None:
-        base = _dataset(train, start)
-        self._x = held.x
-        self._model = lgb.Booster(dict(settings), base)
-        self._model.add_valid(_dataset(held, start, base), "held")
+    def __init__(self, model: lgb.Booster, x: Matrix, start: FloatArray, gradient: Any) -> None:
+        self._model, self._x, self._start, self._gradient = model, x, start, gradient
+        self._last = np.empty((0, 0))
 
-    def step(self) -> float:
-        self._model.update()
-        ((_, _, loss, *_),) = self._model.eval_valid()
-        return float(loss)
+    def step(self) -> FloatArray:
+        self._model.update(fobj=self._gradient)
+        self._model.eval_valid(feval=self._look)
+        return self._last
 
-    def margin(self, rounds: int) -> FloatArray:
-        return _raw(self._model, self._x, rounds)
+    def _look(self, given: FloatArray, data: lgb.Dataset) -> tuple[str, float, bool]:
+        """Take the library's running predictions of the validation rows: it gives them to a metric only."""
+        values = np.array(given, dtype=np.float64).reshape(len(self._x), -1)
+        if self._gradient is not None:
+            self._last = to_classes(values)
+        else:
+            self._last = values if values.shape[1] > 1 else np.hstack([1.0 - values, values])
+        return "seen", 0.0, False
 
-
-def _settings(rows: Rows, seed: int) -> dict[str, Any]:
-    several = rows.classes > 2
-    return {
-        "objective": "multiclass" if several else "binary",
-        "metric": "multi_logloss" if several else "binary_logloss",
-        **({"num_class": rows.classes} if several else {}),
-        "boost_from_average": False,
-        "learning_rate": boosting.LEARNING_RATE,
-        "num_leaves": LEAVES,
-        "max_depth": boosting.DEPTH + 1,
-        "lambda_l2": boosting.SHRINKAGE,
-        "min_data_in_leaf": LEAST_ROWS,
-        "min_sum_hessian_in_leaf": 0.5,
-        "feature_fraction": boosting.column_share(rows.x.shape[1]),
-        "max_bin": BINS,
-        "seed": seed,
-        "deterministic": True,
-        "force_row_wise": True,
-        "num_threads": 1,
-        "verbosity": -1,
-    }
+    def probabilities(self, rounds: int) -> FloatArray:
+        return _predict(self._model, self._x, rounds, self._start)
 
 
-def _dataset(rows: Rows, start: FloatArray, reference: lgb.Dataset | None = None) -> lgb.Dataset:
-    # The library reads several classes' start margins class by class.
-    margin = np.repeat(start, len(rows))
-    settings = {"max_bin": BINS, "num_threads": 1, "verbosity": -1, "min_data_in_bin": 1, "feature_pre_filter": False}
-    return lgb.Dataset(
-        rows.x, rows.y, weight=rows.weight, init_score=margin, reference=reference, params=settings, free_raw_data=True
-    )
+def _dataset(x: Matrix, reference: lgb.Dataset | None = None) -> lgb.Dataset:
+    # Labels come later; bins do not depend on them.
+    data = lgb.Dataset(x, np.zeros(len(x)), reference=reference, params=DATA, free_raw_data=True)
+    return data.construct()
 
 
-def _raw(model: lgb.Booster, x: Matrix, rounds: int) -> FloatArray:
+def _predict(model: lgb.Booster, x: Matrix, rounds: int, start: FloatArray) -> FloatArray:
     raw = np.asarray(model.predict(x, num_iteration=rounds, raw_score=True, num_threads=1), dtype=np.float64)
-    return raw.reshape(len(x), -1)
+    return to_classes(raw.reshape(len(x), -1) + start)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from radboost.booster.objective import Objective
 from radboost.errors import UserError
 
 __all__ = ["Recipe"]
@@ -22,13 +23,19 @@ class Recipe:
     seeds
         Models that differ by what was drawn and are averaged; None for the learner's own number. A learner that draws
         nothing fits once.
+    objective
+        What is minimised in training; validation is always the plain weighted log loss of corrected probabilities.
     settings
         Values that replace the learner's own, by the names that its module documents.
+    device
+        Where XGBoost grows its trees, ``cpu`` or ``cuda``; no other learner gains from a GPU at these sizes.
     """
 
     seed: int = 0
     seeds: int | None = None
+    objective: Objective = field(default_factory=Objective)
     settings: Mapping[str, float] = field(default_factory=dict)
+    device: str = "cpu"
 
     def __post_init__(self) -> None:
         if self.seeds is not None and self.seeds < 1:
@@ -40,4 +47,9 @@ class Recipe:
 
     def to_dict(self) -> dict[str, Any]:
         """Give JSON-able content."""
-        return {"seed": self.seed, "seeds": self.seeds, "settings": dict(self.settings)}
+        return {
+            "seed": self.seed,
+            "seeds": self.seeds,
+            "objective": self.objective.to_dict(),
+            "settings": dict(self.settings),
+        }

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import xgboost as xgb
 
-from radboost.booster import boosting
-from radboost.booster.learner import row_loss, to_classes
+from radboost.booster.boosting import boost, settled
+from radboost.booster.learner import to_classes
+from radboost.booster.objective import Loss
 from radboost.booster.recipe import Recipe
 from radboost.booster.rows import FloatArray, Inner, Matrix, Rows
 from radboost.data.folder import write_json
 from radboost.errors import FormatError
 
-__all__ = ["Forest", "fit", "load"]
+__all__ = ["Forest", "fit_targets", "load"]
 
 BINS = 64
 
@@ -28,118 +30,180 @@ class Forest:
 
     Attributes
     ----------
-    start
-        Margin of the base rate, (1,) or (classes,).
-    booster
-        The library's model, or None.
+    loss
+        What was minimised.
+    boosters
+        The library's models, whose probabilities are averaged.
     inner
         See `radboost.booster.learner.Fitted`.
     """
 
-    start: FloatArray
-    booster: xgb.Booster | None
+    loss: Loss
+    boosters: tuple[xgb.Booster, ...]
     inner: FloatArray = field(repr=False, default_factory=lambda: np.empty((0, 0)))
 
     def predict_proba(self, x: Matrix) -> FloatArray:
         """Probabilities, (n, classes)."""
-        margin = np.tile(self.start, (len(x), 1))
-        if self.booster is not None and len(x):
-            margin = margin + _raw(self.booster, x, self.booster.num_boosted_rounds(), len(self.start))
-        return to_classes(margin)
+        start = np.tile(self.loss.start, (len(x), 1))
+        if not self.boosters or not len(x):
+            return self.loss.corrected(to_classes(start))
+        matrix = xgb.DMatrix(x, base_margin=_flat(start), nthread=1)
+        parts = [to_classes(_margin(booster, matrix)) for booster in self.boosters]
+        return self.loss.corrected(np.mean(parts, axis=0))
 
     def save(self, folder: Path) -> None:
-        """Write ``model.json`` and, where there are trees, ``model.ubj`` in the library's own binary JSON."""
+        """Write ``model.json`` and the trees, ``model<i>.ubj``, in the library's own binary JSON."""
         folder.mkdir(parents=True, exist_ok=True)
-        if self.booster is not None:
-            self.booster.save_model(str(folder / "model.ubj"))
-        content = {"learner": "xgboost", "start": self.start.tolist(), "trees": self.booster is not None}
+        for number, booster in enumerate(self.boosters):
+            booster.save_model(str(folder / f"model{number}.ubj"))
+        content = {"learner": "xgboost", "loss": self.loss.to_dict(), "boosters": len(self.boosters)}
         write_json(folder / "model.json", content)
 
 
 def load(folder: Path, content: Mapping[str, Any]) -> Forest:
     """Read what `Forest.save` wrote."""
-    start = np.asarray(content["start"], dtype=np.float64)
-    if not content["trees"]:
-        return Forest(start, None)
-    booster = xgb.Booster()
-    try:
-        booster.load_model(str(folder / "model.ubj"))
-        booster.set_param({"nthread": 1})
-    except xgb.core.XGBoostError as error:
-        raise FormatError("is damaged", where=folder / "model.ubj", do="Run fit-boost again") from error
-    return Forest(start, booster)
+    boosters = []
+    for number in range(content["boosters"]):
+        path, booster = folder / f"model{number}.ubj", xgb.Booster()
+        try:
+            booster.load_model(str(path))
+            booster.set_param({"nthread": 1, "device": "cpu"})
+        except xgb.core.XGBoostError as error:
+            raise FormatError("is damaged", where=path, do="Run fit-boost again") from error
+        boosters.append(booster)
+    return Forest(Loss.from_dict(content["loss"]), tuple(boosters))
 
 
-def fit(rows: Rows, inner: Inner, recipe: Recipe) -> Forest:
-    """Fit; rounds are chosen on the inner folds."""
-    settings = _settings(rows, recipe.seed)
+def fit_targets(jobs: Sequence[tuple[Rows, Inner]], recipe: Recipe) -> list[Forest]:
+    """Fit targets one after the other; those with the same matrix share its bins. Rounds are chosen on inner folds."""
+    return [_fit(rows, inner, recipe) for rows, inner in jobs]
 
-    def begin(train: Rows, held: Rows, start: FloatArray) -> _Trial:
-        return _Trial(settings, train, held, start)
 
-    def refit(all_rows: Rows, start: FloatArray, rounds: int) -> xgb.Booster:
-        return xgb.train(settings, _matrix(all_rows, start), rounds)
+def _fit(rows: Rows, inner: Inner, recipe: Recipe) -> Forest:
+    done = boost(rows, inner, _Library(rows, _Bins.of(rows, inner), recipe), recipe)
+    return Forest(done.loss, done.models, done.inner)
 
-    done = boosting.boost(rows, inner, begin, refit)
-    return Forest(done.start, done.model, done.inner)
+
+class _Bins:
+    """Quantised matrices of the training rows and of their inner splits, for any target and setting."""
+
+    def __init__(self, rows: Rows, inner: Inner) -> None:
+        weight = rows.weight if rows.common is None else rows.common
+        self.fold = inner.fold
+        self.whole = _matrix(rows.x, weight)
+        self.splits = []
+        for (train, held), x in zip(inner, inner.matrices(rows), strict=True):
+            fitted = _matrix(x[train], weight[train])
+            self.splits.append((train, fitted, held, _matrix(x[held], weight[held], fitted)))
+
+    @classmethod
+    def of(cls, rows: Rows, inner: Inner) -> _Bins:
+        """Give the bins of these rows, made once for all that share them."""
+        found = rows.memo.get("xgboost")
+        if found is None or found.fold is not inner.fold:
+            found = rows.memo["xgboost"] = cls(rows, inner)
+        return found
+
+
+class _Library:
+    """One target on shared bins. The matrices carry its labels from now on, and those of the next target after it."""
+
+    def __init__(self, rows: Rows, bins: _Bins, recipe: Recipe) -> None:
+        self._rows, self._bins, self._recipe = rows, bins, recipe
+        self._shape = settled(recipe, rows.x.shape[1])
+        self._native = recipe.objective.focal == 0 and recipe.objective.soft == 0
+
+    def begin(self, split: int, loss: Loss, seed: int) -> _Trial:
+        train, fitted, held, seen = self._bins.splits[split]
+        self._describe(fitted, train, loss)
+        self._describe(seen, held, loss)
+        model = xgb.Booster(self._settings(seed), [fitted, seen])
+        return _Trial(model, fitted, seen, self._gradient(train, loss))
+
+    def grow(self, loss: Loss, seed: int, rounds: int) -> xgb.Booster:
+        every = np.ones(len(self._rows), dtype=bool)
+        self._describe(self._bins.whole, every, loss)
+        model = xgb.Booster(self._settings(seed), [self._bins.whole])
+        gradient = self._gradient(every, loss)
+        for number in range(rounds):
+            _step(model, self._bins.whole, number, gradient)
+        return model
+
+    def _describe(self, matrix: xgb.QuantileDMatrix, mask: npt.NDArray[np.bool_], loss: Loss) -> None:
+        y = self._rows.y[mask]
+        matrix.set_label(y)
+        matrix.set_weight(loss.weights(y, self._rows.weight[mask]))
+        matrix.set_base_margin(_flat(np.tile(loss.start, (len(y), 1))))
+
+    def _gradient(self, mask: npt.NDArray[np.bool_], loss: Loss) -> Any:
+        """Derivatives by margin where the library has no such objective, else None."""
+        if self._native:
+            return None
+        y, weight, several = self._rows.y[mask], self._rows.weight[mask], self._rows.classes > 2
+
+        def gradient(margin: FloatArray) -> tuple[FloatArray, FloatArray]:
+            first, second = loss.gradient(margin, y, weight)
+            # The library's own objective for several classes doubles the curvature.
+            return first, 2 * second if several else second
+
+        return gradient
+
+    def _settings(self, seed: int) -> dict[str, Any]:
+        several, shape = self._rows.classes > 2, self._shape
+        return {
+            "objective": "multi:softprob" if several else "binary:logistic",
+            **({"num_class": self._rows.classes} if several else {}),
+            "base_score": 0.5,
+            "tree_method": "hist",
+            "device": self._recipe.device,
+            "eta": shape.learning_rate,
+            "max_depth": shape.depth,
+            "lambda": shape.shrinkage,
+            "min_child_weight": shape.least_weight,
+            "colsample_bytree": shape.column_share,
+            "max_bin": BINS,
+            "seed": seed,
+            "nthread": 1,
+            "verbosity": 0,
+        }
 
 
 class _Trial:
     """One inner fit, grown round by round."""
 
-    def __init__(self, settings: Mapping[str, Any], train: Rows, held: Rows, start: FloatArray) -> None:
-        self._train, self._seen, self._margins = _matrix(train, start), held, len(start)
-        self._held = _matrix(held, start, self._train)
-        # Named as caches, so that each round adds its own tree to the margins and no more.
-        self._model = xgb.Booster(dict(settings), [self._train, self._held])
+    def __init__(
+        self, model: xgb.Booster, train: xgb.QuantileDMatrix, held: xgb.QuantileDMatrix, gradient: Any
+    ) -> None:
+        # Both matrices are named as the model's caches, so that each round adds its own tree to the margins and no more.
+        self._model, self._train, self._held, self._gradient = model, train, held, gradient
         self._rounds = 0
 
-    def step(self) -> float:
-        self._model.update(self._train, self._rounds)
+    def step(self) -> FloatArray:
+        _step(self._model, self._train, self._rounds, self._gradient)
         self._rounds += 1
-        margin = np.asarray(self._model.predict(self._held, output_margin=True), dtype=np.float64)
-        p = to_classes(margin.reshape(len(self._seen), -1))
-        return float(np.average(row_loss(self._seen.y, p), weights=self._seen.weight))
+        return to_classes(_margin(self._model, self._held))
 
-    def margin(self, rounds: int) -> FloatArray:
-        return _raw(self._model, self._seen.x, rounds, self._margins)
+    def probabilities(self, rounds: int) -> FloatArray:
+        return to_classes(_margin(self._model, self._held, rounds))
 
 
-def _settings(rows: Rows, seed: int) -> dict[str, Any]:
-    several = rows.classes > 2
-    return {
-        "objective": "multi:softprob" if several else "binary:logistic",
-        "eval_metric": "mlogloss" if several else "logloss",
-        **({"num_class": rows.classes} if several else {}),
-        "base_score": 0.5,
-        "tree_method": "hist",
-        "eta": boosting.LEARNING_RATE,
-        "max_depth": boosting.DEPTH,
-        "lambda": boosting.SHRINKAGE,
-        "min_child_weight": 0.5,
-        "colsample_bytree": boosting.column_share(rows.x.shape[1]),
-        "max_bin": BINS,
-        "seed": seed,
-        "nthread": 1,
-        "verbosity": 0,
-    }
+def _step(model: xgb.Booster, matrix: xgb.QuantileDMatrix, number: int, gradient: Any) -> None:
+    if gradient is None:
+        model.update(matrix, number)
+        return
+    first, second = gradient(_margin(model, matrix))
+    model.boost(matrix, number, grad=first.astype(np.float32), hess=second.astype(np.float32))
 
 
-def _matrix(rows: Rows, start: FloatArray, reference: xgb.QuantileDMatrix | None = None) -> xgb.QuantileDMatrix:
-    margin = np.tile(start, (len(rows), 1))
-    return xgb.QuantileDMatrix(
-        rows.x,
-        rows.y,
-        weight=rows.weight,
-        base_margin=margin if len(start) > 1 else margin[:, 0],
-        max_bin=BINS,
-        ref=reference,
-        nthread=1,
-    )
+def _matrix(x: Matrix, weight: FloatArray, reference: xgb.QuantileDMatrix | None = None) -> xgb.QuantileDMatrix:
+    return xgb.QuantileDMatrix(x, weight=weight, max_bin=BINS, ref=reference, nthread=1)
 
 
-def _raw(model: xgb.Booster, x: Matrix, rounds: int, margins: int) -> FloatArray:
-    """Margin of the trees alone: a start margin of 0 is given, since the model's own would be added otherwise."""
-    matrix = xgb.DMatrix(x, base_margin=np.zeros((len(x), margins)).squeeze(axis=1 if margins == 1 else ()), nthread=1)
+def _margin(model: xgb.Booster, matrix: xgb.DMatrix, rounds: int = 0) -> FloatArray:
+    """Margins (n, m) with the start margin, after so many rounds (0: all)."""
     raw = model.predict(matrix, output_margin=True, iteration_range=(0, rounds))
-    return np.asarray(raw, dtype=np.float64).reshape(len(x), -1)
+    return np.asarray(raw, dtype=np.float64).reshape(matrix.num_row(), -1)
+
+
+def _flat(margin: FloatArray) -> FloatArray:
+    return margin if margin.shape[1] > 1 else margin[:, 0]
