@@ -2,30 +2,55 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Protocol
+
 import numpy as np
 import scipy.linalg
 
 from radboost.booster.rows import FloatArray, Matrix
 
-__all__ = ["weighted_pca"]
+__all__ = ["Streamed", "chunks", "weighted_pca"]
 
 EXACT = 2048
 """Up to this many rows or columns the decomposition is exact; beyond, subspace iteration takes a tenth of the time."""
 
-CHUNK = 4096
+NUMBERS_AT_ONCE = 1 << 22
+"""Of the rows that are looked at together."""
+
+COLUMNS_AT_ONCE = 512
 OVERSAMPLE = 32
 ITERATIONS = 8
 RANK_TOLERANCE = 1e-7
 """Directions with less than this share of the largest variance are rounding noise of float32 columns."""
 
 
-def weighted_pca(z: Matrix, weight: FloatArray, components: int) -> tuple[Matrix, FloatArray]:
+class Streamed(Protocol):
+    """Rows that are made when they are asked for; an array is one too."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Rows and columns."""
+
+    def __getitem__(self, rows: slice, /) -> Matrix:
+        """Some rows."""
+
+
+def chunks(z: Streamed) -> Iterator[tuple[slice, Matrix]]:
+    """Yield the rows in portions that fit a cache, and where they stand."""
+    rows = max(1, NUMBERS_AT_ONCE // max(1, z.shape[1]))
+    for start in range(0, z.shape[0], rows):
+        yield slice(start, min(start + rows, z.shape[0])), z[start : start + rows]
+
+
+def weighted_pca(z: Streamed, weight: FloatArray, components: int) -> tuple[Matrix, FloatArray]:
     """Directions of largest weighted variance of centred rows.
 
     Parameters
     ----------
     z
-        Shape (n, d), of weighted mean 0.
+        Shape (n, d), of weighted mean 0. Looked at once, a portion at a time, where n or d is small (all of it is held
+        where n is the smaller one); else once an iteration.
     weight
         Shape (n,), positive. Weight 2 equals the row twice.
     components
@@ -55,32 +80,38 @@ def weighted_pca(z: Matrix, weight: FloatArray, components: int) -> tuple[Matrix
     return np.ascontiguousarray(vectors, dtype=np.float32), values
 
 
-def _covariance(z: Matrix, root: FloatArray, components: int) -> tuple[FloatArray, FloatArray]:
+def _covariance(z: Streamed, root: FloatArray, components: int) -> tuple[FloatArray, FloatArray]:
     total = np.zeros((z.shape[1], z.shape[1]))
-    for start in range(0, len(z), CHUNK):
-        part = z[start : start + CHUNK] * root[start : start + CHUNK, None]
-        total += part.T @ part
+    for rows, part in chunks(z):
+        scaled = part * root[rows, None]
+        total += scaled.T @ scaled
     values, vectors = _largest(total, components)
     return vectors, values
 
 
-def _gram(z: Matrix, root: FloatArray, components: int) -> tuple[FloatArray, FloatArray]:
+def _gram(z: Streamed, root: FloatArray, components: int) -> tuple[FloatArray, FloatArray]:
     """Fewer rows than columns: the (n, n) inner products carry the same variances."""
-    scaled = z * root[:, None]
-    values, left = _largest(scaled @ scaled.T, components)
+    n, d = z.shape
+    held, total = np.concatenate([part for _, part in chunks(z)]), np.zeros((n, n))
+    columns = [slice(start, start + COLUMNS_AT_ONCE) for start in range(0, d, COLUMNS_AT_ONCE)]
+    for some in columns:
+        scaled = held[:, some] * root[:, None]
+        total += scaled @ scaled.T
+    values, left = _largest(total, components)
     kept = values > RANK_TOLERANCE * max(float(values.max(initial=0.0)), np.finfo(np.float64).tiny)
-    values, left = values[kept], left[:, kept]
-    return scaled.T @ left / np.sqrt(values), values
+    values, left = values[kept], left[:, kept] * root[:, None]
+    right = [held[:, some].astype(np.float64).T @ left for some in columns]
+    return np.concatenate(right) / np.sqrt(values), values
 
 
 def _largest(total: FloatArray, components: int) -> tuple[FloatArray, FloatArray]:
     """Eigenvalues and eigenvectors; the few that are kept cost a fraction of all."""
     n = len(total)
-    values, vectors = scipy.linalg.eigh(total, subset_by_index=[max(0, n - components), n - 1])
+    values, vectors = scipy.linalg.eigh(total, overwrite_a=True, subset_by_index=[max(0, n - components), n - 1])
     return values, vectors
 
 
-def _subspace(z: Matrix, root: FloatArray, width: int) -> tuple[FloatArray, FloatArray]:
+def _subspace(z: Streamed, root: FloatArray, width: int) -> tuple[FloatArray, FloatArray]:
     """Block power iteration from a fixed start; the start lives in column space, so duplicated rows change nothing."""
     basis = np.linalg.qr(np.random.default_rng(0).standard_normal((z.shape[1], width)))[0]
     for _ in range(ITERATIONS):
@@ -90,11 +121,10 @@ def _subspace(z: Matrix, root: FloatArray, width: int) -> tuple[FloatArray, Floa
     return basis @ rotation, values
 
 
-def _times(z: Matrix, root: FloatArray, basis: FloatArray) -> FloatArray:
+def _times(z: Streamed, root: FloatArray, basis: FloatArray) -> FloatArray:
     """Covariance times basis, without the covariance."""
     out, thin = np.zeros(basis.shape), basis.astype(np.float32)
-    for start in range(0, len(z), CHUNK):
-        rows = z[start : start + CHUNK]
-        weight = (root[start : start + CHUNK] ** 2).astype(np.float32)
-        out += rows.T @ ((rows @ thin) * weight[:, None])
+    for rows, part in chunks(z):
+        weight = (root[rows] ** 2).astype(np.float32)
+        out += part.T @ ((part @ thin) * weight[:, None])
     return out

@@ -14,11 +14,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from radboost.booster.design import Design, ImageBlock
-from radboost.booster.pca import weighted_pca
+from radboost.booster.pca import chunks, weighted_pca
 from radboost.booster.rows import FloatArray, Matrix, Span
 from radboost.data.folder import read_json, write_json
 from radboost.data.metadata import MetadataEncoder
@@ -64,8 +65,7 @@ class PreparedBlock:
     def fit(cls, block: ImageBlock, weight: FloatArray, components: int) -> PreparedBlock:
         """Fit on training rows; `weight` is positive, one a row."""
         mean, scale = _moments(block, weight)
-        z = _standard(block, mean, scale)
-        directions, variances = weighted_pca(z, weight, components)
+        directions, variances = weighted_pca(_Standard(block, mean, scale), weight, components)
         if variances.size:
             directions = directions / np.float32(math.sqrt(float(variances.sum())))
         share = block.present.mean(axis=0)
@@ -74,9 +74,12 @@ class PreparedBlock:
 
     def transform(self, block: ImageBlock) -> Matrix:
         """Components of any rows, (n, c)."""
-        if block.x.shape[1] != len(self.mean) or block.parts != self.parts:
+        if block.columns != len(self.mean) or block.parts != self.parts:
             raise MismatchError("a block has other columns than it was fitted on", where=block.name, got=block.parts)
-        return np.asarray(_standard(block, self.mean, self.scale) @ self.directions, dtype=np.float32)
+        out = np.empty((len(block.present), self.directions.shape[1]), dtype=np.float32)
+        for rows, part in chunks(_Standard(block, self.mean, self.scale)):
+            out[rows] = part @ self.directions
+        return out
 
 
 @dataclass(frozen=True)
@@ -116,14 +119,15 @@ class Prepared:
         """
         rows = np.flatnonzero(weight > 0)
         weight = weight[rows]
-        # Block by block, so that no second copy of the whole design is held.
         blocks = [
             PreparedBlock.fit(b if len(rows) == len(design) else b.take(rows), weight, components)
             for b in design.blocks
         ]
         kept = tuple(b for b in blocks if b.directions.shape[1])
-        meta, seen = design.task.metadata, design.metadata.iloc[rows]
-        encoder = MetadataEncoder.fit(seen, meta.numeric, meta.categorical, weight)
+        seen = design.metadata.iloc[rows]
+        numeric = [name for name in seen.columns if pd.api.types.is_numeric_dtype(seen[name])]
+        categorical = [name for name in seen.columns if name not in numeric]
+        encoder = MetadataEncoder.fit(seen, numeric, categorical, weight)
         encoded = encoder.transform(seen).astype(np.float64)
         flags = _flags(kept, design)[rows]
         mean, scale = _average(flags, weight), np.sqrt(_variance(flags, weight))
@@ -206,28 +210,62 @@ def _block(content: Mapping[str, Any], i: int, arrays: Mapping[str, npt.NDArray[
     return PreparedBlock(content["name"], tuple(content["parts"]), mean, scale, directions, tuple(content["flags"]))
 
 
-def _moments(block: ImageBlock, weight: FloatArray) -> tuple[Matrix, Matrix]:
-    mean, scale = np.zeros(block.x.shape[1]), np.ones(block.x.shape[1])
-    for part in range(len(block.parts)):
-        rows = block.present[:, part]
-        if not rows.any():
-            continue
-        columns = slice(part * block.width, (part + 1) * block.width)
-        x = block.x[rows, columns].astype(np.float64)
-        mean[columns] = _average(x, weight[rows])
-        deviation = np.sqrt(_variance(x, weight[rows]))
-        floor = SCALE_FLOOR * math.sqrt(float(np.mean(deviation**2)))
-        scale[columns] = np.maximum(deviation, floor) if floor > 0 else 1.0
-    return mean.astype(np.float32), scale.astype(np.float32)
+class _Standard:
+    """Rows of a block with mean 0 and deviation 1 in training, made when they are asked for."""
 
+    def __init__(self, block: ImageBlock, mean: Matrix, scale: Matrix) -> None:
+        self.block, self.mean, self.scale = block, mean, scale
 
-def _standard(block: ImageBlock, mean: Matrix, scale: Matrix) -> Matrix:
-    z = np.subtract(block.x, mean)
-    z /= scale
-    for part in range(len(block.parts)):
+    @property
+    def shape(self) -> tuple[int, int]:
+        return len(self.block.present), self.block.columns
+
+    def __getitem__(self, rows: slice) -> Matrix:
+        z = np.subtract(self.block.x[rows], self.mean)
+        z /= self.scale
         # An absent slot takes the training mean, which is 0 here.
-        z[~block.present[:, part], part * block.width : (part + 1) * block.width] = 0.0
-    return z
+        z.reshape(len(z), len(self.block.parts), -1)[~self.block.present[rows]] = 0.0
+        return z
+
+
+def _moments(block: ImageBlock, weight: FloatArray) -> tuple[Matrix, Matrix]:
+    """Weighted mean and deviation of each column over the rows that have its slot; 0 and 1 where none has."""
+    shape = (len(block.parts), block.width)
+    centre, sums, squares = np.zeros(shape), np.zeros(shape), np.zeros(shape)
+    totals, seen = np.zeros(shape[0]), np.zeros(shape[0], dtype=bool)
+    for rows, part in chunks(_Raw(block)):
+        x = part.reshape(len(part), *shape)
+        for number, present in enumerate(block.present[rows].T):
+            if not present.any():
+                continue
+            w, values = weight[rows][present], x[present, number].astype(np.float64)
+            if not seen[number]:
+                # Sums of what lies around 0 lose no digits: the first rows' mean is near enough to all rows'.
+                centre[number], seen[number] = _average(values, w), True
+            values -= centre[number]
+            totals[number] += w.sum()
+            sums[number] += w @ values
+            squares[number] += w @ np.square(values, out=values)
+    total = np.where(totals > 0, totals, 1.0)[:, None]
+    shift = sums / total
+    deviation = np.sqrt(np.maximum(squares / total - shift**2, 0.0))
+    floor = SCALE_FLOOR * np.sqrt(np.mean(deviation**2, axis=1, keepdims=True))
+    scale = np.where(floor > 0, np.maximum(deviation, floor), 1.0)
+    return (centre + shift).ravel().astype(np.float32), scale.ravel().astype(np.float32)
+
+
+class _Raw:
+    """Rows of a block as they are."""
+
+    def __init__(self, block: ImageBlock) -> None:
+        self.block = block
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return len(self.block.present), self.block.columns
+
+    def __getitem__(self, rows: slice) -> Matrix:
+        return self.block.x[rows]
 
 
 def _flags(blocks: tuple[PreparedBlock, ...], design: Design) -> FloatArray:

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field, fields
 from string import Formatter
 from typing import Any
 
+from radboost.data.features import OPPOSITE, Metadata, Slots
 from radboost.errors import TaskError, offenders
 
 __all__ = [
@@ -35,9 +36,6 @@ CROPS = ("breast", "body", "frame", "box")
 
 BOX_UNITS = ("px", "mm")
 """In which boxes are given."""
-
-OPPOSITE = "/opposite"
-"""Ending of a slot that holds the same view of the other side: ``CC/opposite``."""
 
 
 @dataclass(frozen=True)
@@ -136,64 +134,6 @@ class Images:
         except ValueError as error:
             raise TaskError("[images] paths cannot be read", got=list(self.paths), do=str(error)) from error
         return (named - {"split"}) | set(self.box)
-
-
-@dataclass(frozen=True)
-class Slots:
-    """In which slots a unit sees its crops.
-
-    Attributes
-    ----------
-    column
-        Column that names the slot (the view, the kind of series); None puts all crops in one slot ``image``.
-    values
-        The slots a design has; a unit may lack any of them.
-    aliases
-        Pairs (value, slot) for values that share a slot with another one; a value in neither is an error.
-    side
-        Column of the laterality. Given, a unit sees the other side's crops too, in ``<slot>/opposite``, and the
-        design adds left-right differences.
-    """
-
-    column: str | None = None
-    values: tuple[str, ...] = ("image",)
-    aliases: tuple[tuple[str, str], ...] = ()
-    side: str | None = None
-
-    def __post_init__(self) -> None:
-        if not self.values or len(set(self.values)) != len(self.values):
-            raise TaskError("[slots] values must be distinct, and at least one", got=list(self.values))
-        lost = sorted({slot for _, slot in self.aliases} - set(self.values))
-        if lost:
-            raise TaskError("[slots] aliases name slots that are no values", got=offenders(lost))
-        if any(value.endswith(OPPOSITE) for value in self.values):
-            raise TaskError(f"a slot's name must not end in {OPPOSITE}", got=list(self.values))
-
-
-@dataclass(frozen=True)
-class Metadata:
-    """Table columns that are features, and columns that must never be.
-
-    Attributes
-    ----------
-    numeric, categorical
-        Columns used as features.
-    forbidden
-        Columns that a test table lacks or that tell the label: using one is an error.
-    """
-
-    numeric: tuple[str, ...] = ()
-    categorical: tuple[str, ...] = ()
-    forbidden: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        leaks = [c for c in (*self.numeric, *self.categorical) if c in self.forbidden]
-        if leaks:
-            raise TaskError(
-                "metadata columns are forbidden as features",
-                got=offenders(leaks),
-                do="They tell the label or are absent at test time; leave them out",
-            )
 
 
 @dataclass(frozen=True)

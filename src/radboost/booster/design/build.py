@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 import pandas as pd
 
+from radboost.booster.design.gather import Gathered
 from radboost.booster.design.matrix import Design, ImageBlock, Store
-from radboost.booster.design.order import unit_order
+from radboost.booster.design.order import neighbours, unit_order
+from radboost.booster.design.pooling import Crops, distinct_crops, pool_crops
+from radboost.booster.design.table import unit_metadata
 from radboost.booster.rows import FloatArray, IntArray
-from radboost.data.cohort import METADATA, Cohort
-from radboost.data.metadata import MISSING, category_text, numbers
+from radboost.data.cohort import Cohort
 from radboost.data.task import OPPOSITE, Task
-from radboost.errors import FormatError, MismatchError, UserError, offenders
+from radboost.errors import MismatchError, UserError, offenders
 
 __all__ = ["build_design"]
 
-UNITS_AT_ONCE = 2048
 
+def build_design(cohort: Cohort, stores: Sequence[Store], view: int = 0) -> Design:
+    """Pool each unit's embeddings by slot, take differences between sides and neighbours, and gather its metadata.
 
-def build_design(cohort: Cohort, stores: Sequence[Store]) -> Design:
-    """Pool each unit's embeddings by slot, take left-right differences, and gather its metadata.
-
-    Needs ``4 x units x (2 x slots) x width`` bytes a store and pooling with sides, half of it without; embeddings are
-    read a few thousand units at a time.
+    Embeddings are looked at once, a few thousand crops at a time, and read again where rows of a block are asked for:
+    only the pooled vectors of slots with several crops are held, 4 bytes a number, once for all units and blocks.
 
     Parameters
     ----------
@@ -33,16 +34,21 @@ def build_design(cohort: Cohort, stores: Sequence[Store]) -> Design:
         With a task; labels may be absent.
     stores
         Stores of the cohort's crops; none makes a design of metadata alone.
+    view
+        Augmented view of each crop that is used where a store has it, and view 0 where it has not.
 
     Raises
     ------
     MismatchError
         The cohort has no task, a store holds none of its crops, or two stores are the same.
     UserError
-        There is nothing to learn from: neither a store nor a metadata column.
+        There is nothing to learn from: neither a store nor a metadata column. Or the task asks for neighbours and no
+        unit has a place in a series, or for header features that the cohort lacks.
+    FormatError
+        A store holds values that are not finite.
     """
     task, units = cohort.need_task(), cohort.units
-    if not stores and not task.feature_columns:
+    if not stores and not task.metadata.declared:
         raise UserError("there is nothing to learn from", where=task.name, do="Give a store, or declare metadata")
     hashes = [s.fingerprint_hash for s in stores]
     if len(set(hashes)) != len(hashes):
@@ -52,8 +58,8 @@ def build_design(cohort: Cohort, stores: Sequence[Store]) -> Design:
     links = cohort.links[cohort.links["unit"].isin(place.index)]
     links = links.assign(row=links["unit"].map(place).to_numpy(dtype=np.int64))
     links = links.sort_values(["row", "slot", "order", "crop_id"], ignore_index=True)
-    blocks = tuple(b for store in stores for b in _store_blocks(store, links, task, len(units)))
     sequence, position = unit_order(cohort, links)
+    job = _Job(task, links, _neighbours(task, sequence, position, stores), view)
     label, weight = _targets(cohort, task, place)
     return Design(
         task=task,
@@ -65,56 +71,68 @@ def build_design(cohort: Cohort, stores: Sequence[Store]) -> Design:
         position=position,
         label=label,
         task_weight=weight,
-        blocks=blocks,
-        metadata=_metadata(cohort, links, task, len(units)),
+        blocks=tuple(block for store in stores for block in job.blocks(store)),
+        metadata=unit_metadata(cohort, links),
         fold_hash=cohort.fold_hash,
         cohort=cohort.fingerprint,
     )
 
 
-def _store_blocks(store: Store, links: pd.DataFrame, task: Task, n: int) -> Iterable[ImageBlock]:
-    rows = np.asarray(store.rows_of(links["crop_id"].tolist()))
-    found = links.assign(at=rows)[rows >= 0]
-    if len(links) and found.empty:
-        do = "Extract this cohort, or index the data with the key of the cohort that the store was made from"
-        raise MismatchError("a store holds none of the cohort's crops", got=store.fingerprint_hash[:8], do=do)
-    for pool in store.pools:
-        name, width, slots = f"{store.fingerprint_hash[:8]}/{pool}", store.width(pool), task.slots.values
-        own = ImageBlock(
-            f"{name}/own", slots, width, np.zeros((n, len(slots) * width), np.float32), np.zeros((n, len(slots)), bool)
-        )
-        for part, slot in enumerate(slots):
-            _pool_slot(store, pool, found[found["slot"] == slot], own, part)
-        yield own
-        if task.slots.side is None:
-            continue
-        difference = ImageBlock(f"{name}/difference", slots, width, np.zeros_like(own.x), np.zeros_like(own.present))
-        for part, slot in enumerate(slots):
-            _pool_slot(store, pool, found[found["slot"] == slot + OPPOSITE], difference, part)
-            both = own.present[:, part] & difference.present[:, part]
-            columns = slice(part * width, (part + 1) * width)
-            # In place: the other side's mean is needed for nothing else.
-            np.subtract(own.x[:, columns], difference.x[:, columns], out=difference.x[:, columns])
-            difference.x[~both, columns] = 0.0
-            difference.present[:, part] = both
-        yield difference
+@dataclass(frozen=True)
+class _Job:
+    """What all stores share."""
 
+    task: Task
+    links: pd.DataFrame
+    neighbours: IntArray
+    view: int
 
-def _pool_slot(store: Store, pool: str, links: pd.DataFrame, into: ImageBlock, part: int) -> None:
-    """Mean of each unit's crops in one slot. Units are never cut apart, so a mean does not depend on its neighbours."""
-    row, at = links["row"].to_numpy(np.int64), links["at"].to_numpy(np.int64)
-    columns = slice(part * into.width, (part + 1) * into.width)
-    for start in range(0, len(into.x), UNITS_AT_ONCE):
-        low, high = np.searchsorted(row, [start, start + UNITS_AT_ONCE])
-        if low == high:
-            continue
-        values = np.asarray(store.read(pool, at[low:high]), dtype=np.float32)
-        if not np.isfinite(values).all():
-            do = "Verify the store and extract it anew"
-            raise FormatError("a store holds values that are not finite", got=store.fingerprint_hash[:8], do=do)
-        units, starts, counts = np.unique(row[low:high], return_index=True, return_counts=True)
-        into.x[units, columns] = np.add.reduceat(values, starts, axis=0) / counts[:, None].astype(np.float32)
-        into.present[units, part] = True
+    def blocks(self, store: Store) -> Iterator[ImageBlock]:
+        """Make the blocks of one store."""
+        own, opposite, crops = self._numbers(store)
+        near = np.where(self.neighbours[:, None, :] >= 0, own[self.neighbours].transpose(0, 2, 1), -1)
+        one, two, none = own[:, :, None], opposite[:, :, None], np.empty((*own.shape, 0), dtype=np.int64)
+        kinds = {"own": (one, none)}
+        if self.task.slots.side is not None:
+            kinds["difference"] = (one, two)
+        if self.task.slots.neighbours:
+            kinds |= {"neighbours": (near, none), "neighbour-difference": (one, near)}
+        for pool in store.pools:
+            width = store.width(pool)
+            for statistic, vectors in pool_crops(store, pool, crops, self.task.slots.pool).items():
+                start = f"{store.fingerprint_hash[:8]}/{pool}" + ("" if statistic == "mean" else f"/crop-{statistic}")
+                for kind, (plus, minus) in kinds.items():
+                    x = Gathered(vectors, width, plus, minus)
+                    yield ImageBlock(f"{start}/{kind}", self.task.slots.values, width, x, x.present)
+
+    def _numbers(self, store: Store) -> tuple[IntArray, IntArray, Crops]:
+        """Number of the set of crops that each unit sees in each slot, (units, slots), own and opposite; -1 for none.
+
+        A side that two units see, one as its own and one as the other's, is one set, and so is a series that many
+        units share.
+        """
+        links, slots = self.links, self.task.slots
+        ids = links["crop_id"].tolist()
+        at = np.asarray(store.rows_of(ids), dtype=np.int64)
+        if self.view:
+            augmented = np.asarray(store.rows_of(ids, self.view), dtype=np.int64)
+            at = np.where(augmented >= 0, augmented, at)
+        if len(links) and (at < 0).all():
+            do = "Extract this cohort, or index the data with the key of the cohort that the store was made from"
+            raise MismatchError("a store holds none of the cohort's crops", got=store.fingerprint_hash[:8], do=do)
+        sides = [slots.values] if slots.side is None else [slots.values, [s + OPPOSITE for s in slots.values]]
+        place = {slot: number for number, slot in enumerate(chain.from_iterable(sides))}
+        slot = links["slot"].map(place).fillna(-1).to_numpy(np.int64)
+        kept = (at >= 0) & (slot >= 0)
+        at, slot, row = at[kept], slot[kept], links["row"].to_numpy(np.int64)[kept]
+        # Links come sorted by unit, slot and order.
+        first = np.ones(len(at), dtype=bool)
+        first[1:] = (np.diff(row) != 0) | (np.diff(slot) != 0)
+        starts = np.flatnonzero(first).astype(np.int64)
+        crops, number = distinct_crops(at, starts)
+        numbers = np.full((len(self.neighbours), 2 * len(slots.values)), -1, dtype=np.int64)
+        numbers[row[starts], slot[starts]] = number
+        return numbers[:, : len(slots.values)], numbers[:, len(slots.values) :], crops
 
 
 def _targets(cohort: Cohort, task: Task, place: pd.Series[int]) -> tuple[IntArray, FloatArray]:
@@ -129,22 +147,9 @@ def _targets(cohort: Cohort, task: Task, place: pd.Series[int]) -> tuple[IntArra
     return label, weight
 
 
-def _metadata(cohort: Cohort, links: pd.DataFrame, task: Task, n: int) -> pd.DataFrame:
-    """One row a unit from its own crops: mean of a number, first known category."""
-    own = links[~links["slot"].str.endswith(OPPOSITE)]
-    own = own.merge(cohort.manifest, on="crop_id", suffixes=("", "_crop"))
-    out: dict[str, Any] = {}
-    for name in task.metadata.numeric:
-        values = pd.Series(numbers(_column(own, name)))
-        out[name] = values.groupby(own["row"].to_numpy()).mean().reindex(range(n)).to_numpy()
-    for name in task.metadata.categorical:
-        text = category_text(_column(own, name))
-        known = text.where(text != MISSING)
-        out[name] = known.groupby(own["row"].to_numpy()).first().reindex(range(n)).fillna(MISSING).to_numpy()
-    return pd.DataFrame(out, index=pd.RangeIndex(n))
-
-
-def _column(table: pd.DataFrame, name: str) -> pd.Series[Any]:
-    if METADATA + name not in table.columns:
-        raise FormatError("the cohort's manifest lacks a metadata column", got=name, do="Index the data anew")
-    return table[METADATA + name].rename(name)
+def _neighbours(task: Task, sequence: IntArray, position: IntArray, stores: Sequence[Store]) -> IntArray:
+    if stores and task.slots.neighbours and (sequence < 0).all():
+        do = "Give each unit one crop of a DICOM series, or leave neighbours out of [slots]"
+        what = "neighbours need units of one crop each, in a series"
+        raise UserError(what, where=task.name, got=f"neighbours = {task.slots.neighbours}", do=do)
+    return neighbours(sequence, position, task.slots.neighbours)

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from radboost.booster.design.gather import Gathered
 from radboost.booster.rows import FloatArray, IntArray, Matrix
 from radboost.data.task import Task
 
@@ -30,8 +31,8 @@ class Store(Protocol):
     def width(self, pool: str) -> int:
         """Columns of a pooling."""
 
-    def rows_of(self, crop_ids: Sequence[str]) -> npt.NDArray[np.int64]:
-        """Row of each crop, -1 where it is absent."""
+    def rows_of(self, crop_ids: Sequence[str], view: int = 0) -> npt.NDArray[np.int64]:
+        """Row of each crop in one view, -1 where it is absent; view 0 is the clean one."""
 
     def read(self, pool: str, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.floating[Any]]:
         """Embeddings of the rows, (rows, width)."""
@@ -39,18 +40,20 @@ class Store(Protocol):
 
 @dataclass(frozen=True)
 class ImageBlock:
-    """Pooled embeddings of one store and pooling.
+    """Embeddings of one store, pooling and statistic.
 
     Attributes
     ----------
     name
-        ``<start of the store's fingerprint>/<pool>/own`` or ``.../difference``: own side minus the opposite one.
+        ``<start of the store's fingerprint>/<pool>/own``; with ``difference`` for own side minus the opposite one,
+        ``neighbours`` for the mean of the neighbours in the series, and ``neighbour-difference`` for own minus that.
+        Another statistic over a slot's crops than the mean stands before it: ``.../crop-max/own``.
     parts
         Slots, side by side.
     width
         Columns of one slot.
     x
-        Shape (units, parts x width); zeros where a part is absent.
+        Shape (units, parts x width), an array or made on demand; zeros where a part is absent.
     present
         Shape (units, parts): whether the unit has a crop there (for differences: on both sides).
     """
@@ -58,12 +61,18 @@ class ImageBlock:
     name: str
     parts: tuple[str, ...]
     width: int
-    x: Matrix
+    x: Matrix | Gathered
     present: npt.NDArray[np.bool_]
 
     def take(self, rows: npt.NDArray[np.generic]) -> ImageBlock:
-        """Cut to `rows` (positions or a mask)."""
-        return replace(self, x=self.x[rows], present=self.present[rows])
+        """Cut to `rows` (positions or a mask); what is made on demand is not copied."""
+        x = self.x.take(rows) if isinstance(self.x, Gathered) else self.x[rows]
+        return replace(self, x=x, present=self.present[rows])
+
+    @property
+    def columns(self) -> int:
+        """Number of columns."""
+        return len(self.parts) * self.width
 
 
 @dataclass(frozen=True)
@@ -88,7 +97,9 @@ class Design:
     blocks
         Embeddings, units in the same order.
     metadata
-        One row a unit: the task's feature columns, not encoded yet; an unknown cell is NaN or `MISSING`.
+        One row a unit, not encoded yet: the task's numeric and categorical columns, then ``count.<slot>``,
+        ``header.<name>`` and ``relative.<column>``. Numbers are floats, categories text; an unknown cell is NaN or
+        `MISSING`.
     fold_hash, cohort
         Hash of the fold assignment, and fingerprint of the cohort.
     """

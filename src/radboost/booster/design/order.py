@@ -10,7 +10,7 @@ from radboost.booster.rows import IntArray
 from radboost.data.cohort import Cohort
 from radboost.data.task import OPPOSITE
 
-__all__ = ["unit_order"]
+__all__ = ["neighbours", "unit_order"]
 
 
 def unit_order(cohort: Cohort, links: pd.DataFrame) -> tuple[IntArray, IntArray]:
@@ -44,3 +44,23 @@ def unit_order(cohort: Cohort, links: pd.DataFrame) -> tuple[IntArray, IntArray]
     rank: npt.NDArray[np.int64] = np.lexsort((row, placed["order"].to_numpy(float), number))
     position[row[rank]] = placed.iloc[rank].groupby(number.to_numpy()[rank]).cumcount()
     return sequence, position
+
+
+def neighbours(sequence: IntArray, position: IntArray, reach: int) -> IntArray:
+    """Give the units of the same series at rank distance 1 to `reach`, before and after.
+
+    Returns
+    -------
+    ndarray
+        Shape (units, 2 x reach): their numbers, -1 beyond an end of the series and for units without an order. The
+        distance is counted in slices, whatever the gaps in millimetres.
+    """
+    out = np.full((len(sequence), 2 * reach), -1, dtype=np.int64)
+    order = np.lexsort((position, sequence))
+    order = order[sequence[order] >= 0]
+    for step in range(1, min(reach, len(order) - 1) + 1):
+        early, late = order[:-step], order[step:]
+        same = sequence[early] == sequence[late]
+        out[late[same], 2 * step - 2] = early[same]
+        out[early[same], 2 * step - 1] = late[same]
+    return out

@@ -27,6 +27,7 @@ _TOP = {
     "slots",
     "metadata",
     "submission",
+    "constraints",
 }
 _PARTS: dict[str, type] = {"images": Images, "slots": Slots, "metadata": Metadata, "submission": Submission}
 _TARGET = {f.name for f in fields(Target)} - {"name"}
@@ -59,6 +60,7 @@ def read_task(path: Path) -> Task:
         "targets": [_target(path, name, value) for name, value in _table(path, "targets", content["targets"]).items()],
         "slots": _slots(path, content.get("slots", {})),
         "images": _images(path, content["images"]),
+        "constraints": _constraints(path, content.get("constraints", {})),
     }
     _texts(path, parts)
     return Task.from_dict(parts)
@@ -95,6 +97,14 @@ def _slots(path: Path, content: dict[str, Any]) -> dict[str, Any]:
     return {**content, "aliases": [list(pair) for pair in aliases.items()]}
 
 
+def _constraints(path: Path, value: Any) -> list[dict[str, Any]]:
+    content = _table(path, "constraints", value)
+    for name, parts in content.items():
+        if not isinstance(parts, list) or not all(isinstance(part, str) for part in parts):
+            raise TaskError(f"[constraints] {name} must be a list of targets", where=path, got=parts)
+    return [{"whole": name, "parts": parts} for name, parts in content.items()]
+
+
 def _images(path: Path, content: dict[str, Any]) -> dict[str, Any]:
     paths = content.get("paths", [])
     if isinstance(paths, str):
@@ -107,7 +117,11 @@ def _images(path: Path, content: dict[str, Any]) -> dict[str, Any]:
 def _texts(path: Path, parts: dict[str, Any]) -> None:
     """Lists of columns must hold text: a stray number would only fail much later, as an unknown column."""
     lists = {"unit": parts["unit"], "images.paths": parts["images"]["paths"]}
-    for name, keys in (("metadata", ("numeric", "categorical", "forbidden")), ("slots", ("values",))):
+    listed = (
+        ("metadata", ("numeric", "categorical", "forbidden", "headers", "relative")),
+        ("slots", ("values", "pool")),
+    )
+    for name, keys in listed:
         lists |= {f"{name}.{key}": parts.get(name, {}).get(key, []) for key in keys}
     for name, values in lists.items():
         if not isinstance(values, list) or not all(isinstance(v, str) for v in values):

@@ -1,0 +1,132 @@
+"""Metadata of units: the table's columns, counts of crops, header features, and what is relative to the patient."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from radboost.booster.rows import FloatArray
+from radboost.data.cohort import METADATA, Cohort
+from radboost.data.metadata import MISSING, category_text, numbers
+from radboost.data.task import OPPOSITE
+from radboost.errors import FormatError, UserError, offenders
+
+__all__ = ["COUNT", "HEADER", "RELATIVE", "unit_metadata"]
+
+COUNT, HEADER, RELATIVE = "count.", "header.", "relative."
+"""How the names of derived columns start."""
+
+
+def unit_metadata(cohort: Cohort, links: pd.DataFrame) -> pd.DataFrame:
+    """Gather what a unit's own crops say besides their pixels; see `radboost.data.features.Metadata`.
+
+    Over the crops of a unit a number is averaged, and the first known category is taken.
+
+    Parameters
+    ----------
+    cohort
+        With a task.
+    links
+        `Cohort.links` with the unit's position among all units as column `row`, sorted by it and the crops' order.
+
+    Returns
+    -------
+    DataFrame
+        One row a unit of `cohort.units`.
+
+    Raises
+    ------
+    UserError
+        The cohort lacks header features that the task declares, or one of `relative` holds words.
+    FormatError
+        The manifest lacks a metadata column.
+    """
+    task = cohort.need_task()
+    own = links[~links["slot"].str.endswith(OPPOSITE)]
+    own = own[own["crop_id"].isin(cohort.manifest["crop_id"])]
+    crop = pd.Index(cohort.manifest["crop_id"]).get_indexer(pd.Index(own["crop_id"]))
+    units = _Units(own["row"].to_numpy(np.int64), crop, len(cohort.units))
+    out: dict[str, npt.NDArray[Any]] = {}
+    for name in task.metadata.numeric:
+        out[name] = units.mean(numbers(_column(cohort.manifest, name).iloc[crop]))
+    for name in task.metadata.categorical:
+        out[name] = units.first(category_text(_column(cohort.manifest, name).iloc[crop]))
+    if task.metadata.counts:
+        for slot in task.slots.values:
+            there = (own["slot"] == slot).to_numpy()
+            out[COUNT + slot] = np.bincount(units.row[there], minlength=units.n).astype(np.float64)
+    out |= dict(_headers(cohort, units))
+    group = pd.factorize(cohort.units["group"])[0]
+    for name in task.metadata.relative:
+        column = name if name in task.metadata.numeric else HEADER + name
+        if out[column].dtype == object:
+            raise UserError("only numbers can be relative", where="[metadata] relative", got=name)
+        out[RELATIVE + column] = _relative(out[column], group)
+    return pd.DataFrame(out, index=pd.RangeIndex(units.n))
+
+
+class _Units:
+    """Values of crops, brought together by unit."""
+
+    def __init__(self, row: npt.NDArray[np.int64], crop: npt.NDArray[np.intp], n: int) -> None:
+        self.row, self.crop, self.n = row, crop, n
+
+    def mean(self, values: FloatArray) -> FloatArray:
+        """Mean of the known numbers; NaN for none."""
+        found = pd.Series(values).groupby(self.row).mean().reindex(range(self.n))
+        return np.asarray(found, dtype=np.float64)
+
+    def first(self, text: pd.Series[str]) -> npt.NDArray[np.object_]:
+        """First known category."""
+        known = text.where(text != MISSING).reset_index(drop=True)
+        found = known.groupby(self.row).first().reindex(range(self.n)).fillna(MISSING)
+        return np.asarray(found, dtype=object)
+
+
+def _headers(cohort: Cohort, units: _Units) -> Iterator[tuple[str, npt.NDArray[Any]]]:
+    names = cohort.need_task().metadata.headers
+    if not names:
+        return
+    table = cohort.header_features()
+    if table is None:
+        do = "Index the data with --headers all; a shared cohort has none"
+        raise UserError("the cohort holds no header features", where=cohort.folder, got=offenders(names), do=do)
+    known = [column for column in table.columns if column != "crop_id"]
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        do = f"Known: {', '.join(known)}"
+        raise UserError("there are no such header features", where=cohort.folder, got=offenders(unknown), do=do)
+    place = pd.Index(table["crop_id"]).get_indexer(pd.Index(cohort.manifest["crop_id"]))[units.crop]
+    if (place < 0).any():
+        do = "Index the data anew"
+        raise FormatError("the header features lack crops of the manifest", where=cohort.folder, do=do)
+    for name in names:
+        cells = table[name].iloc[place]
+        if pd.api.types.is_numeric_dtype(cells):
+            yield HEADER + name, units.mean(numbers(cells))
+        else:
+            yield HEADER + name, units.first(category_text(cells))
+
+
+def _relative(values: FloatArray, group: npt.NDArray[np.intp]) -> FloatArray:
+    """Value minus the mean over the others of the group that have one."""
+    known = ~np.isnan(values)
+    # Sums of what lies around 0 lose fewer digits.
+    centred = values - (values[known].mean() if known.any() else 0.0)
+    sums = np.bincount(group[known], centred[known], int(group.max(initial=-1)) + 1)
+    counts = np.bincount(group[known], minlength=len(sums))
+    others = (counts[group] - known).astype(np.float64)
+    out = np.full(len(values), np.nan)
+    there = known & (others > 0)
+    out[there] = centred[there] - (sums[group[there]] - centred[there]) / others[there]
+    return out
+
+
+def _column(table: pd.DataFrame, name: str) -> pd.Series[Any]:
+    if METADATA + name not in table.columns:
+        raise FormatError("the cohort's manifest lacks a metadata column", got=name, do="Index the data anew")
+    return table[METADATA + name].rename(name)
