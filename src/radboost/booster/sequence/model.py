@@ -1,0 +1,297 @@
+"""Fitting a head to slices of series: jointly for all targets, stopped on inner folds, with the base rate as fall-back.
+
+Weighted members can begin at a regular fit and be fine-tuned at a low rate with a weighted random sampler, as the
+recipe has it; without one they are trained from the start with the weighted loss.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from safetensors.numpy import load_file, save_file
+
+from radboost.booster.learner import best_round, lowest_round, row_loss, to_classes
+from radboost.booster.objective import Loss
+from radboost.booster.recipe import Recipe
+from radboost.booster.rows import FloatArray, Inner, IntArray, Matrix, Rows
+from radboost.booster.sequence.grid import Grid
+from radboost.booster.sequence.heads import Parameters
+from radboost.booster.sequence.plan import Plan, make_plan
+from radboost.booster.sequence.train import Examples, margins, new_parameters, train
+from radboost.data.folder import write_json
+from radboost.errors import MismatchError, UserError
+from radboost.nets.device import one_thread
+
+__all__ = ["SequenceModel", "fit_head", "load_head"]
+
+Job = tuple[Rows, Inner]
+
+
+@dataclass(frozen=True)
+class _Trained:
+    """What a fine-tune begins at: networks of all targets, of each inner split with its series, and the final ones."""
+
+    inner: tuple[tuple[Parameters, frozenset[int]], ...]
+    final: tuple[Parameters, ...]
+
+
+@dataclass(frozen=True)
+class SequenceModel:
+    """A fitted head's part for one target.
+
+    Attributes
+    ----------
+    head
+        Name of the head.
+    networks
+        Parameters of each network; their margins are averaged. None leaves the base rate.
+    loss
+        What it was trained with: start margin and correction.
+    rates
+        Base rates (classes,).
+    inner
+        See `radboost.booster.learner.Fitted`.
+    """
+
+    head: str
+    networks: tuple[Mapping[str, npt.NDArray[np.float32]], ...]
+    loss: Loss
+    rates: FloatArray
+    inner: FloatArray = field(repr=False, default_factory=lambda: np.empty((0, 0)))
+    trained: _Trained | None = field(repr=False, compare=False, default=None)
+
+    def predict_proba(
+        self, x: Matrix, sequence: IntArray | None = None, position: IntArray | None = None
+    ) -> FloatArray:
+        """Probabilities, (n, classes).
+
+        Parameters
+        ----------
+        x
+            Prepared columns (n, d).
+        sequence, position
+            Shape (n,): series and rank, as in `Rows`. A slice without a series is judged alone.
+
+        Raises
+        ------
+        UserError
+            No row has an order.
+        """
+        if not len(x):
+            return np.empty((0, len(self.rates)))
+        grid = Grid.of(len(x), sequence, position, self.head)
+        if not self.networks:
+            return np.tile(self.rates, (len(x), 1))
+        columns = torch.from_numpy(np.ascontiguousarray(x, dtype=np.float32))
+        z = np.zeros((len(x), len(self.loss.start)))
+        with one_thread():
+            for network in self.networks:
+                own = {n: torch.from_numpy(a) for n, a in network.items()}
+                z += margins(self.head, own, columns, grid, range(len(grid)))
+        return self.loss.corrected(to_classes(z / len(self.networks) + self.loss.start))
+
+    def save(self, folder: Path) -> None:
+        """Write ``model.json`` and, where there are networks, ``model.safetensors``."""
+        folder.mkdir(parents=True, exist_ok=True)
+        arrays = {f"{i}.{n}": np.ascontiguousarray(a) for i, own in enumerate(self.networks) for n, a in own.items()}
+        if arrays:
+            save_file(arrays, folder / "model.safetensors")
+        content = {"networks": len(self.networks), "loss": self.loss.to_dict(), "rates": self.rates.tolist()}
+        write_json(folder / "model.json", {"learner": self.head, **content})
+
+
+def load_head(folder: Path, content: Mapping[str, Any]) -> SequenceModel:
+    """Read what `SequenceModel.save` wrote."""
+    arrays = load_file(folder / "model.safetensors") if content["networks"] else {}
+    networks: list[dict[str, npt.NDArray[np.float32]]] = [{} for _ in range(int(content["networks"]))]
+    for name, array in arrays.items():
+        number, _, own = name.partition(".")
+        networks[int(number)][own] = array
+    rates = np.asarray(content["rates"], dtype=np.float64)
+    return SequenceModel(content["learner"], tuple(networks), Loss.from_dict(content["loss"]), rates)
+
+
+def fit_head(
+    head: str, jobs: Sequence[Job], recipe: Recipe, start: Sequence[SequenceModel] | None = None
+) -> list[SequenceModel]:
+    """Fit a head; targets with the same matrix share one network.
+
+    Parameters
+    ----------
+    head
+        One of `radboost.booster.sequence.heads.HEADS`.
+    jobs
+        Rows and inner folds, one pair a target.
+    recipe
+        How; settings as in `radboost.booster.sequence.plan.make_plan`.
+    start
+        The regular fit of each job, on the same columns and inner folds but with other weights: it is fine-tuned by
+        the recipe. Only models that come from `fit_head` itself will do, since those on disk lack the inner networks.
+
+    Raises
+    ------
+    UserError
+        The units have no order.
+    MismatchError
+        A regular fit has other columns or inner folds, so that its inner networks saw what they would be judged on.
+    """
+    together: dict[int, list[int]] = {}
+    for number, (rows, _) in enumerate(jobs):
+        together.setdefault(id(rows.x), []).append(number)
+    out: dict[int, SequenceModel] = {}
+    with one_thread():
+        for numbers in together.values():
+            trained = start[numbers[0]].trained if start is not None else None
+            found = _Fit(head, [jobs[n][0] for n in numbers], jobs[numbers[0]][1], recipe, trained).run()
+            out.update(zip(numbers, found, strict=True))
+    return [out[n] for n in range(len(jobs))]
+
+
+class _Fit:
+    """One network for the targets of the same rows."""
+
+    def __init__(self, head: str, targets: list[Rows], inner: Inner, recipe: Recipe, start: _Trained | None) -> None:
+        first = targets[0]
+        self.targets, self.inner, self.recipe, self.start = targets, inner, recipe, start
+        self.grid = Grid.of(len(first), first.sequence, first.position, head)
+        if first.sequence is None:
+            raise UserError("the units have no order", where=f"--learner {head}")
+        self.sequence: IntArray = first.sequence
+        self.plan: Plan = make_plan(head, len(self.grid), len(first), recipe)
+        self.rates = self.plan.rates if start is None else self.plan.fine
+        objective = recipe.objective
+        self.splits = [
+            Examples.of([replace(t, x=x, memo={}) for t in targets], self.grid, mask, objective, start is not None)
+            for (mask, _), x in zip(inner, inner.matrices(first), strict=True)
+        ]
+        self.all = Examples.of(targets, self.grid, np.ones(len(first), dtype=bool), objective, start is not None)
+
+    def run(self) -> list[SequenceModel]:
+        held = [mask for _, mask in self.inner]
+        history, states = self._inner(held)
+        kept = self._epochs(history, held)
+        inside = [np.mean([own[e] for e in kept], axis=0) for own in history]
+        final, inner_states = self._final(kept, states)
+        trained = _Trained(inner_states, final) if final else None
+        out, at = [], 0
+        for number, target in enumerate(self.targets):
+            loss, width = self.all.losses[number], len(self.all.losses[number].start)
+            columns = slice(at, at + width)
+            predicted, better = self._judge(number, columns, inside, held)
+            networks = tuple(_only(p, columns) for p in final) if better else ()
+            out.append(SequenceModel(self.plan.head, networks, loss, target.rates, predicted, trained))
+            at += width
+        return out
+
+    def _inner(self, held: list[npt.NDArray[np.bool_]]) -> tuple[list[list[FloatArray]], list[list[Parameters]]]:
+        """Margins of the held rows after each epoch, 0 for none, and the parameters then; one list a split."""
+        history: list[list[FloatArray]] = []
+        states: list[list[Parameters]] = []
+        for number, (examples, mask) in enumerate(zip(self.splits, held, strict=True)):
+            chosen, own = self.grid.only(mask), self._begin(number, examples, mask)
+            recorder = _Recorder(self.plan.head, examples, chosen, mask)
+            recorder(0, own)
+            train(own, examples, self.plan, self.rates, recorder)
+            history.append(recorder.seen)
+            states.append(recorder.kept)
+        return history, states
+
+    def _begin(self, number: int, examples: Examples, mask: npt.NDArray[np.bool_]) -> Parameters:
+        if self.start is None:
+            return new_parameters(self.plan, examples, self.plan.seed)
+        if len(self.start.inner) != len(self.splits):
+            got = f"{len(self.start.inner)} inner folds instead of {len(self.splits)}"
+            raise MismatchError("a regular fit has other inner folds", where=self.plan.head, got=got)
+        own, series = self.start.inner[number]
+        if series & set(self.sequence[mask].tolist()) or own["first.weight"].shape[1] != examples.x.shape[1] + 1:
+            raise MismatchError("a regular fit has other columns or inner folds", where=self.plan.head)
+        return own
+
+    def _epochs(self, history: list[list[FloatArray]], held: list[npt.NDArray[np.bool_]]) -> list[int]:
+        """Best epochs by the held rows' loss, as a share of the first one and averaged over the targets."""
+        curves = []
+        for number, mask in enumerate(held):
+            losses = np.array([self._losses(number, margin, mask) for margin in history[number]])
+            curves.append((losses / losses[0]).mean(axis=1))
+        weights = [float(self.targets[0].weight[mask].sum()) for mask in held]
+        best = lowest_round(curves, weights)
+        order = np.argsort(np.average(curves, axis=0, weights=weights)[1:], kind="stable") + 1
+        return sorted(order[: self.plan.checkpoints].tolist()) if best else [0]
+
+    def _losses(self, split: int, margin: FloatArray, mask: npt.NDArray[np.bool_]) -> list[float]:
+        """Plain weighted log loss of each target."""
+        out, at = [], 0
+        for target, loss in zip(self.targets, self.splits[split].losses, strict=True):
+            p = loss.corrected(to_classes(margin[:, at : at + len(loss.start)]))
+            out.append(float(np.average(row_loss(target.y[mask], p), weights=target.weight[mask])))
+            at += len(loss.start)
+        return out
+
+    def _judge(
+        self, number: int, columns: slice, inside: list[FloatArray], held: list[npt.NDArray[np.bool_]]
+    ) -> tuple[FloatArray, bool]:
+        """Inner predictions of one target, and whether its gain over the base rate is no luck."""
+        target = self.targets[number]
+        pairs, out = [], np.full((len(target), target.classes), np.nan)
+        parts = []
+        for split, mask in enumerate(held):
+            loss = self.splits[split].losses[number]
+            prior = np.tile(loss.start, (len(inside[split]), 1))
+            both = [loss.corrected(to_classes(m)) for m in (prior, inside[split][:, columns])]
+            pairs.append([float(np.average(row_loss(target.y[mask], p), weights=target.weight[mask])) for p in both])
+            parts.append(both)
+        weights = [float(target.weight[mask].sum()) for mask in held]
+        better = bool(best_round(pairs, weights))
+        for mask, both in zip(held, parts, strict=True):
+            out[mask] = both[1 if better else 0]
+        return out, better
+
+    def _final(
+        self, kept: list[int], states: list[list[Parameters]]
+    ) -> tuple[tuple[Parameters, ...], tuple[tuple[Parameters, frozenset[int]], ...]]:
+        """Networks on all rows, and the inner ones as a fine-tune would begin at."""
+        if kept == [0] and self.start is None:
+            return (), ()
+        final = []
+        for number in range(self.plan.seeds if self.start is None else len(self.start.final)):
+            seed = self.plan.seed + 1000 * number
+            own = new_parameters(self.plan, self.all, seed) if self.start is None else self.start.final[number]
+            found: dict[int, Parameters] = {0: own}
+            train(own, self.all, replace(self.plan, seed=seed), self.rates[: max(kept)], found.__setitem__)
+            final.append(_mean([found[e] for e in kept]))
+        series = [frozenset(self.sequence[mask].tolist()) for mask, _ in self.inner]
+        inner = tuple((_mean([own[e] for e in kept]), s) for own, s in zip(states, series, strict=True))
+        return tuple(final), inner
+
+
+@dataclass(frozen=True)
+class _Recorder:
+    """Keeps the margins of a split's held rows after each epoch, and the parameters then."""
+
+    head: str
+    examples: Examples
+    series: list[int]
+    mask: npt.NDArray[np.bool_]
+    seen: list[FloatArray] = field(default_factory=list)
+    kept: list[Parameters] = field(default_factory=list)
+
+    def __call__(self, epoch: int, parameters: Parameters) -> None:
+        z = margins(self.head, parameters, self.examples.x, self.examples.grid, self.series)[self.mask]
+        self.seen.append(z + self.examples.start.double().numpy())
+        self.kept.append(parameters)
+
+
+def _mean(parameters: Sequence[Parameters]) -> Parameters:
+    return {n: torch.stack([p[n] for p in parameters]).mean(dim=0) for n in parameters[0]}
+
+
+def _only(parameters: Parameters, columns: slice) -> dict[str, npt.NDArray[np.float32]]:
+    """A network without the other targets' logits."""
+    own = {n: t[columns] if n.startswith("last.") else t for n, t in parameters.items()}
+    return {n: t.numpy() for n, t in own.items()}
