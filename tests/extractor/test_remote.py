@@ -19,9 +19,9 @@ from radboost.engines.cluster import Needs
 from radboost.engines.ray import ActorPool
 from radboost.errors import PixelError, RadboostError, UserError
 from radboost.extractor.accounting import RUNS, Meter
-from radboost.extractor.embedder import Told, versions
+from radboost.extractor.embedder import Embedder, Told, versions
 from radboost.extractor.extract import extract
-from radboost.extractor.remote import Fleet, share
+from radboost.extractor.remote import LOOKED_FOR, Fleet, share
 
 # Ray leaves processes that it ended, and their log files, to the interpreter.
 pytestmark = [
@@ -59,22 +59,67 @@ class Nodes:
         return True
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def nodes():
     found = Nodes()
     yield found
     found.cluster.shutdown()
 
 
+class Near:
+    """A cluster of one node of one core: this process."""
+
+    def __init__(self, address=None): ...
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error): ...
+
+    def nodes(self):
+        return [Needs(1)]
+
+
+class NearPool:
+    """An actor pool's contract, kept by one worker in this process."""
+
+    most = 1
+
+    def __init__(self, cluster, make, needs, check):
+        self.worker = make()
+        check(self.worker.describe())
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.worker.close()
+
+    def first(self): ...
+
+    def map(self, tasks, stop):
+        for task in tasks:
+            if stop():
+                return
+            yield self.worker(task)
+
+
+@pytest.fixture
+def near(monkeypatch, inline):
+    """All but Ray itself, which takes seconds to start and has tests of its own."""
+    monkeypatch.setattr("radboost.extractor.remote.Cluster", Near)
+    monkeypatch.setattr("radboost.extractor.remote.ActorPool", NearPool)
+
+
 @pytest.fixture
 def many(cohort) -> Cohort:
-    """240 crops, ten a frame; one box lies outside its frame."""
-    times = 10
+    """96 crops, four a frame; one box lies outside its frame."""
+    times = 4
     rows = cohort.manifest.loc[cohort.manifest.index.repeat(times)].reset_index(drop=True)
     number = np.tile(np.arange(times), len(cohort.manifest))
     for name, edge in zip(BOX[:4], (number, number, number + 40, number + 48), strict=True):
         rows[name] = edge.astype(float)
-    rows.loc[13, BOX[:4]] = [900.0, 900.0, 950.0, 950.0]
+    rows.loc[9, BOX[:4]] = [900.0, 900.0, 950.0, 950.0]
     rows["box_unit"] = "px"
     rows["crop_id"] = keyed_hashes(cohort.key, "crop", rows["crop_id"] + number.astype(str))
     return replace(cohort, manifest=rows)
@@ -125,10 +170,17 @@ def test_a_lost_nodes_shards_are_done_again_and_every_shard_has_the_bytes_of_the
     listener = Listener()
     found = extract(many, tmp_path / "ray", boxes(engine="ray", ray_address=nodes.address), listener)
     assert len(gone) == 1
-    assert len(shards(tmp_path / "ray")) == 30
+    assert len(shards(tmp_path / "ray")) == 12
     assert shards(tmp_path / "ray") == shards(tmp_path / "local")
-    assert (found.new, found.quarantined) == (local.new, local.quarantined) == (239, 1)
-    assert (listener.steps, listener.total) == (240, 240)
+    assert (found.new, found.quarantined) == (local.new, local.quarantined) == (95, 1)
+    assert (listener.steps, listener.total) == (96, 96)
+    # What was done twice counts once.
+    account = found.account
+    assert account.forward_passes == 24
+    assert account.device == "cpu" == found.device
+    assert all(seconds > 0 for seconds in account.seconds.values())
+    assert json.loads((tmp_path / "ray" / RUNS).read_text())["crops"] == 95
+    assert {part.device for part in found.store.parts} == {"cpu"}
     told = [
         (row["kind"], row["reason"]) for row in pd.read_csv(many.folder / "quarantine/extract-2.csv").to_dict("records")
     ]
@@ -137,33 +189,47 @@ def test_a_lost_nodes_shards_are_done_again_and_every_shard_has_the_bytes_of_the
     ]
 
 
-def test_the_account_adds_up_over_actors(many, boxes, tmp_path, nodes):
-    found = extract(many, tmp_path / "ray", boxes(engine="ray", ray_address=nodes.address))
-    account = found.account
-    assert account.forward_passes == 60
-    assert account.device == "cpu" == found.device
-    assert all(seconds > 0 for seconds in account.seconds.values())
-    assert json.loads((tmp_path / "ray" / RUNS).read_text())["crops"] == 239
-    parts = found.store.parts
-    assert {part.device for part in parts} == {"cpu"}
-    # Once more with nothing to do, and one shard to do.
+def test_a_lost_shard_alone_is_made_again(cohort, config, tmp_path, near):
+    extract(cohort, tmp_path / "ray", config(engine="ray"))
     whole = shards(tmp_path / "ray")
-    (tmp_path / "ray" / "part-00004.h5").unlink()
-    again = extract(many, tmp_path / "ray", boxes(engine="ray", ray_address=nodes.address))
-    assert (again.new, again.reused) == (8, 231)
+    (tmp_path / "ray" / "part-00001.h5").unlink()
+    again = extract(cohort, tmp_path / "ray", config(engine="ray"))
+    assert (again.new, again.reused, again.forward_passes) == (8, 16, 2)
     assert shards(tmp_path / "ray") == whole
 
 
-def test_strict_ends_at_the_first_failure_and_keeps_the_shards_before(many, boxes, tmp_path, nodes):
+def test_strict_ends_at_the_first_failure_and_keeps_the_shards_before(many, boxes, tmp_path, near):
     with pytest.raises(PixelError, match=r"\.dcm.*outside the frame.*--strict"):
-        extract(many, tmp_path / "ray", boxes(engine="ray", ray_address=nodes.address, strict=True))
-    # Crop 13 lies in the second shard of eight.
+        extract(many, tmp_path / "ray", boxes(engine="ray", strict=True))
+    # Crop 9 lies in the second shard of eight.
     assert [part.rows for part in EmbeddingStore.open(tmp_path / "ray").parts] == [8]
 
 
-def test_a_full_store_needs_no_cluster(many, boxes, tmp_path):
-    extract(many, tmp_path / "store", boxes())
-    again = extract(many, tmp_path / "store", boxes(engine="ray", ray_address="127.0.0.1:1"))
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_lets_the_shards_in_hand_be_finished_and_the_next_run_goes_on(
+    cohort, config, tmp_path, near, monkeypatch, number
+):
+    extract(cohort, tmp_path / "local", config())
+    work = Embedder.__call__
+
+    def interrupted(self, task):
+        if task.start == 8:
+            signal.raise_signal(number)
+        return work(self, task)
+
+    monkeypatch.setattr(Embedder, "__call__", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        extract(cohort, tmp_path / "ray", config(engine="ray"))
+    assert len(shards(tmp_path / "ray")) == 2
+    monkeypatch.setattr(Embedder, "__call__", work)
+    found = extract(cohort, tmp_path / "ray", config(engine="ray"))
+    assert (found.new, found.reused) == (8, 16)
+    assert shards(tmp_path / "ray") == shards(tmp_path / "local")
+
+
+def test_a_full_store_needs_no_cluster(cohort, config, tmp_path, inline):
+    extract(cohort, tmp_path / "store", config())
+    again = extract(cohort, tmp_path / "store", config(engine="ray", ray_address="127.0.0.1:1"))
     assert (again.new, again.forward_passes) == (0, 0)
 
 
@@ -189,15 +255,26 @@ def test_devices_that_cannot_be_had(config, device, says):
         share(config(device=device), [Needs(4)])
 
 
-def test_nodes_with_other_weights_or_libraries_are_refused(cohort, config):
+def test_nodes_with_other_weights_libraries_or_files_are_refused(cohort, config):
     fleet = Fleet(cohort, config(engine="ray"))
-    told = Told("cpu", "fp32", 4, {"weights_sha256": "a"}, versions())
+    told = Told("cpu", "fp32", 4, {"weights_sha256": "a"}, versions(), LOOKED_FOR)
     fleet._backbone = {"weights_sha256": "a"}
     fleet._check(told)
     with pytest.raises(RadboostError, match="another backbone.*weights_sha256"):
         fleet._check(replace(told, backbone={"weights_sha256": "b"}))
     with pytest.raises(RadboostError, match="torch 0.1 there"):
         fleet._check(replace(told, versions={**versions(), "torch": "0.1"}))
+    # Else all its crops would be told as unreadable, and never be tried again.
+    with pytest.raises(RadboostError, match="lacks files.*0 of 16 there, 16 elsewhere"):
+        fleet._check(replace(told, found=0))
+
+
+def test_files_that_no_node_has_are_the_quarantines(cohort, config):
+    fleet = Fleet(replace(cohort, root=cohort.root / "moved"), config(engine="ray"))
+    fleet._check(Told("cpu", "fp32", 4, {}, versions(), 0))
+    with pytest.raises(RadboostError, match="lacks files"):
+        fleet._check(Told("cpu", "fp32", 4, {}, versions(), 16))
+        fleet._check(Told("cpu", "fp32", 4, {}, versions(), 15))
 
 
 def test_process_ids_of_two_machines_are_kept_apart():

@@ -72,7 +72,10 @@ class Cluster:
             self._sigterm = signal.getsignal(signal.SIGTERM)
             self._ray.init(address=self._address, **quiet)
         except (OSError, RuntimeError, ValueError) as error:
-            do = "Start one with `ray start --head`, and give its HOST:PORT; versions of Ray and Python must agree"
+            do = (
+                "Start one with `ray start --head`, and give its HOST:PORT; versions of Ray and Python must agree, and "
+                "RAY_AUTH_MODE=token and its token are needed here where they were set there"
+            )
             got = str(error).splitlines()[0][:200]
             raise UserError("no Ray cluster answers", where=self._address, got=got, do=do) from error
         self._ours = True

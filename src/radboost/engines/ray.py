@@ -146,14 +146,16 @@ class ActorPool(Generic[Task, Result]):
         while not self.up:
             self._turn()
 
-    def map(self, tasks: Iterable[Task]) -> Iterator[Result]:
+    def map(self, tasks: Iterable[Task], stop: Callable[[], bool] = lambda: False) -> Iterator[Result]:
         """Do tasks and give their results in order.
 
         Parameters
         ----------
         tasks
-            As many as you like; each is taken when there is an actor for it. All that were taken are done, so whoever
-            wants to end early ends them.
+            As many as you like; each is taken when there is an actor for it.
+        stop
+            Asked about once a second; from the first yes on nothing new is begun. What is in hand is finished and
+            given, and what must come before it.
 
         Raises
         ------
@@ -174,6 +176,10 @@ class ActorPool(Generic[Task, Result]):
                     raise job.error
                 yield job.result  # type: ignore[misc]
                 del job
+            if more and stop():
+                more = False
+                self._shed(window)
+                again = deque(job for job in again if job in window)
             while (again or more) and (host := self._free()) is not None:
                 if not again:
                     if len(window) >= WINDOW * self.up:
@@ -282,6 +288,16 @@ class ActorPool(Generic[Task, Result]):
                     self._drop(host)
                     break
         return lost
+
+    def _shed(self, window: deque[_Job[Task, Result]]) -> None:
+        """Drop the jobs that none has begun, but for those before one that was begun: results keep their order."""
+        heads = [host.jobs[0] for host in self._hosts if host.jobs]
+        while window and not (window[-1].done or window[-1] in heads):
+            job = window.pop()
+            for host in self._hosts:
+                if job in host.jobs:
+                    host.jobs.remove(job)
+                    self._ray.cancel(job.ref)
 
     def _drop(self, host: _Host[Task, Result]) -> None:
         self._hosts.remove(host)

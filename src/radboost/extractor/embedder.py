@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -30,7 +31,7 @@ from radboost.extractor.stream import Stream, StreamConfig
 from radboost.extractor.work import decoding_pool
 from radboost.nets.device import device_kind, resolve_device, resolve_precision
 
-__all__ = ["Embedder", "ShardDone", "ShardTask", "Told", "versions"]
+__all__ = ["Embedder", "ShardDone", "ShardTask", "Told", "there", "versions"]
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,8 @@ class Told:
         Identifier of its network.
     versions
         Of the libraries.
+    found
+        Files that are there, of those it was to look for.
     """
 
     kind: str
@@ -54,6 +57,7 @@ class Told:
     batch: int
     backbone: Mapping[str, object]
     versions: Mapping[str, str]
+    found: int
 
 
 @dataclass(frozen=True)
@@ -121,10 +125,14 @@ class Embedder:
         Crops of one frame that come back together.
     threads
         Of the network on a CPU: as many as where the extraction was asked for, so that sums add up in the same order.
+    files
+        Some of the cohort's, to be looked for.
     """
 
-    def __init__(self, config: ExtractConfig, workers: int, together: int, threads: int) -> None:
-        self._config, self._workers, self._together = config, workers, together
+    def __init__(
+        self, config: ExtractConfig, workers: int, together: int, threads: int, files: tuple[str, ...]
+    ) -> None:
+        self._config, self._workers, self._together, self._files = config, workers, together, files
         self._device = resolve_device(config.device)
         if self._device.type == "cpu":
             torch.set_num_threads(threads)
@@ -139,11 +147,12 @@ class Embedder:
         self._decoder: DeviceDecoder | None = None
 
     def describe(self) -> Told:
-        """Tell device, network and libraries."""
+        """Tell device, network, libraries, and whether the files are there."""
         config = self._config
         precision = resolve_precision(config.precision, self._device)
         batch = config.batch_size or choose_batch(self._backbone, self._device, precision, config.pixels.channels)
-        return Told(device_kind(self._device), precision, batch, self._backbone.identifier(), versions())
+        kind, backbone = device_kind(self._device), self._backbone.identifier()
+        return Told(kind, precision, batch, backbone, versions(), there(self._files))
 
     def __call__(self, task: ShardTask) -> ShardDone:
         """Embed one shard.
@@ -189,3 +198,8 @@ class Embedder:
 def versions() -> dict[str, str]:
     """Versions that embeddings may depend on; of one release for a CPU and for a GPU the same."""
     return {"radboost": __version__, **{name: each.partition("+")[0] for name, each in environment().items()}}
+
+
+def there(files: tuple[str, ...]) -> int:
+    """Count the files that this machine has."""
+    return sum(Path(file).is_file() for file in files)

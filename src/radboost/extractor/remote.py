@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
 from types import TracebackType
 
+import numpy as np
 import torch
 
 from radboost.data.cohort import Cohort
@@ -26,16 +27,18 @@ from radboost.extractor.accounting import Accounting, Meter, record
 from radboost.extractor.backbone import Backbone
 from radboost.extractor.commit import Committer
 from radboost.extractor.config import ExtractConfig
-from radboost.extractor.embedder import Embedder, ShardDone, ShardTask, Told, versions
+from radboost.extractor.embedder import Embedder, ShardDone, ShardTask, Told, there, versions
 from radboost.extractor.stream import Batch
 from radboost.extractor.work import Plan, Work, most_together
 from radboost.nets.device import resolve_precision
 
-__all__ = ["SHARD_ROWS", "Fleet", "share"]
+__all__ = ["LOOKED_FOR", "Fleet", "share"]
 
-SHARD_ROWS = 4096
+SHARD_ROWS = {"cpu": 1024, "cuda": 4096}
 """Crops a shard where nothing else is said, rounded up to whole batches: nodes may differ in speed, so no rate is
-measured. Long against the one batch that a node waits for at either end of a shard."""
+measured. Long against the one batch that a node waits for at either end of a shard; short enough to be done again."""
+LOOKED_FOR = 16
+"""Files of the cohort that every node must have, of all that it should have."""
 
 
 def share(config: ExtractConfig, nodes: list[Needs]) -> Needs:
@@ -79,6 +82,9 @@ class Fleet:
         self._told: list[Told] = []
         self._backbone: Mapping[str, object] | None = None
         self._needs = Needs()
+        paths = cohort.manifest["path"].to_numpy()
+        some = np.unique(np.linspace(0, len(paths) - 1, LOOKED_FOR).astype(int))
+        self._files = tuple(str(cohort.root / paths[row]) for row in some)
         self.workers = 1
         """Decoding processes of an actor."""
 
@@ -116,26 +122,36 @@ class Fleet:
         Raises
         ------
         RadboostError
-            No actor can be had; weights or libraries differ on a node.
+            No actor can be had; files are missing on a node, or its weights or libraries differ.
         """
         if self._pool is None:
             cluster = self._connect()
             together, threads = most_together(self.cohort, config), torch.get_num_threads()
-            there = replace(config, device="cuda" if self._needs.gpus else "cpu")
-            make = partial(Embedder, there, self.workers, together, threads)
+            resolved = replace(config, device="cuda" if self._needs.gpus else "cpu")
+            make = partial(Embedder, resolved, self.workers, together, threads, self._files)
             self._pool = self._held.enter_context(ActorPool(cluster, make, self._needs, self._check))
             self._pool.first()
         return self._told[0]
 
-    def map(self, tasks: Iterator[ShardTask], backbone: Mapping[str, object]) -> Iterator[ShardDone]:
-        """Embed shards and give them in order; `backbone` is the identifier that every actor's network must have."""
+    def map(
+        self, tasks: Iterator[ShardTask], backbone: Mapping[str, object], stop: Callable[[], bool]
+    ) -> Iterator[ShardDone]:
+        """Embed shards and give them in order.
+
+        Parameters
+        ----------
+        tasks, stop
+            As for `ActorPool.map`.
+        backbone
+            The identifier that every actor's network must have.
+        """
         self._backbone = backbone
         for told in self._told:
             self._compare(told)
         if self._pool is None:
             msg = "start comes first"
             raise RuntimeError(msg)
-        return self._pool.map(tasks)
+        return self._pool.map(tasks, stop)
 
     def _connect(self) -> Cluster:
         if self._cluster is None:
@@ -151,6 +167,12 @@ class Fleet:
             got = ", ".join(f"{name} {told.versions.get(name)} there, {here.get(name)} here" for name in names)
             do = "Install the same versions on all nodes"
             raise RadboostError("a node has other libraries, which may give other embeddings", got=got, do=do)
+        # A node that lacks the files would put all that it is given into quarantine.
+        expected = max(there(self._files), *(other.found for other in self._told), 0)
+        if told.found < expected:
+            got = f"{told.found} of {len(self._files)} there, {expected} elsewhere"
+            do = "Let every node see this folder under this path"
+            raise RadboostError("a node lacks files of the cohort", where=self.cohort.root, got=got, do=do)
         self._compare(told)
         self._told.append(told)
 
@@ -178,7 +200,8 @@ class _RemoteWork(Work):
         told = fleet.start(config)
         load = plan.load_s + time.perf_counter() - begun
         size = told.batch
-        rows = writer.rows_per_shard if writer is not None else config.shard_rows or -(-SHARD_ROWS // size) * size
+        usual = -(-SHARD_ROWS[plan.device.type] // size) * size
+        rows = writer.rows_per_shard if writer is not None else config.shard_rows or usual
         self.progress.start("extract", len(self._left))
         self._meter = Meter()
         compiled = ", compiled" if config.compile else ""
@@ -187,7 +210,7 @@ class _RemoteWork(Work):
             Patience(lambda: self.progress.say("finishing the shards in hand; once more to leave at once")) as patience,
             Committer(plan.out, writer, content, told.kind, self._meter) as shards,
         ):
-            for done in fleet.map(self._tasks(rows, told, patience), backbone.identifier()):
+            for done in fleet.map(self._tasks(rows, told), backbone.identifier(), lambda: patience.asked):
                 self._meter.merge(done.meter, done.actor)
                 self._report(Batch(done.start, done.stop, [], {}, done.failed), quarantine)
                 if done.rows is not None:
@@ -202,11 +225,9 @@ class _RemoteWork(Work):
             raise KeyboardInterrupt
         return shards.writer, account
 
-    def _tasks(self, rows: int, told: Told, patience: Patience) -> Iterator[ShardTask]:
+    def _tasks(self, rows: int, told: Told) -> Iterator[ShardTask]:
         config = self.plan.config
         jobs = crop_jobs(self.plan.cohort, config.pixels, self._left)
         for start in range(0, len(self._left), rows):
-            if patience.asked:
-                return
             part = tuple(islice(jobs, rows))
             yield ShardTask(start, self._ids[start : start + rows], part, config.precision, told.batch)
