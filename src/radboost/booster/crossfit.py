@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
+from hashlib import sha256
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
 
+from radboost.booster.config import BoostConfig
 from radboost.booster.design import Design, Store, build_design
-from radboost.booster.fits import REGULAR, WEIGHTED, Done, Job, Shelf, Work
+from radboost.booster.fits import ALL_ROWS, REGULAR, WEIGHTED, Done, Job, Work
+from radboost.booster.kept import Kept
 from radboost.booster.leaks import check_leaks
 from radboost.booster.learner import LEARNERS
-from radboost.booster.member import BLOCKS, FUSED, IMAGE, METADATA, MemberModel
-from radboost.booster.prepare import COMPONENTS
-from radboost.booster.recipe import Recipe
+from radboost.booster.member import BLOCKS, FUSED, IMAGE, METADATA, STORE, MemberModel
 from radboost.booster.rows import FloatArray
 from radboost.booster.run import Key, Run
+from radboost.booster.running import finish
 from radboost.booster.weights import resolve_weights
 from radboost.data.cohort import TRAIN, Cohort
-from radboost.data.folder import environment
+from radboost.data.folder import digest, environment
 from radboost.data.predictions import COLUMNS, Predictions
 from radboost.data.progress import Progress, Silent
-from radboost.engines.local import run_jobs
 from radboost.errors import UserError, offenders
 
 __all__ = ["LEARNERS", "BoostConfig", "ConfiguredStore", "fit_boost"]
@@ -38,66 +38,12 @@ class ConfiguredStore(Store, Protocol):
         """JSON-able."""
 
 
-@dataclass(frozen=True)
-class BoostConfig:
-    """How `fit_boost` learns.
-
-    Attributes
-    ----------
-    learners
-        Names out of `LEARNERS`.
-    weights
-        Weight of each unit, by readable or hashed name, that simulates a target set; weighted members are then fitted
-        beside the regular ones. None for none.
-    blocks
-        Some of ``fused``, ``image``, ``metadata``; those that the cohort does not have are left out. ``metadata``
-        always stands beside ``fused``.
-    seed
-        Of inner folds and of all that a learner draws.
-    workers
-        Fits at a time; None for one a core. Results do not depend on it.
-    components
-        Most principal components a block.
-    allow_leak
-        Names of leaks that are let pass; see `radboost.booster.leaks`.
-    """
-
-    learners: tuple[str, ...] = tuple(LEARNERS)
-    weights: Mapping[str, float] | None = None
-    blocks: tuple[str, ...] = BLOCKS
-    seed: int = 0
-    workers: int | None = None
-    components: int = COMPONENTS
-    allow_leak: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        for option, given, known in (("learner", self.learners, tuple(LEARNERS)), ("block", self.blocks, BLOCKS)):
-            unknown = [g for g in given if g not in known]
-            if unknown or not given:
-                got = offenders(unknown) if unknown else "none"
-                raise UserError(
-                    f"there is no such {option}", where=f"--{option}", got=got, do=f"Known: {', '.join(known)}"
-                )
-        if self.components < 1:
-            raise UserError("at least one component is needed", where="components", got=self.components)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Give what shaped the result, JSON-able; unit names stay out."""
-        return {
-            "learners": list(self.learners),
-            "weighted": self.weights is not None,
-            "blocks": list(self.blocks),
-            "seed": self.seed,
-            "components": self.components,
-            "allow_leak": list(self.allow_leak),
-        }
-
-
 def fit_boost(
     cohort: Cohort,
     stores: Sequence[ConfiguredStore],
     config: BoostConfig | None = None,
     progress: Progress | None = None,
+    keep: Path | None = None,
 ) -> Run:
     """Learn from embeddings and metadata; every prediction is out of fold.
 
@@ -109,6 +55,9 @@ def fit_boost(
         Of its crops; none leaves the metadata.
     config, progress
         How, and who listens.
+    keep
+        Folder of finished fits, made where it is absent: a call that was ended goes on there, with the same result. It
+        is for the caller to delete once the run is saved. None keeps nothing.
 
     Returns
     -------
@@ -144,10 +93,12 @@ def fit_boost(
     for note in notes:
         progress.say(note)
     kinds = [REGULAR] if config.weights is None else [REGULAR, WEIGHTED]
-    work = Work(design, weights[outer], blocks, Recipe(config.seed), config.components)
+    work = Work(design, weights[outer], blocks, config.recipe, config.components)
     _need_classes(work, kinds, folds)
-    jobs = [Job(learner, kind, fold) for kind in kinds for fold in folds for learner in config.learners]
-    done = _fit_all(work, jobs, config, progress)
+    places = [*folds, ALL_ROWS] if config.refit else folds
+    jobs = [Job(learner, kind, fold) for kind in kinds for fold in places for learner in config.learners]
+    kept = None if keep is None else Kept(keep, _fingerprint(work, config, stores))
+    done = finish(work, jobs, config, kept, progress)
     prepared = {(job.kind, job.fold): found.prepared for job, found in done.items()}
     content = {
         "task": design.task.as_dict(),
@@ -167,6 +118,25 @@ def fit_boost(
     return Run(content, prepared, _models(work, done), fitted=_predictions(work, done, config))
 
 
+def _fingerprint(work: Work, config: BoostConfig, stores: Sequence[ConfiguredStore]) -> str:
+    """Of all that shapes a fit: settings, rows, labels, weights, folds, embeddings, libraries."""
+    design = work.design
+    arrays = (design.unit, design.group, design.fold, design.label, design.task_weight, work.target_weight)
+    content = sha256()
+    for array in (*arrays, *(block.present for block in design.blocks)):
+        content.update(np.ascontiguousarray(array).tobytes())
+    shape = {
+        "rows": content.hexdigest(),
+        "cohort": design.cohort,
+        "task": design.task.as_dict(),
+        "stores": [store.fingerprint_hash for store in stores],
+        "config": config.to_dict(),
+        "blocks": list(work.blocks),
+        "environment": environment(),
+    }
+    return digest(shape)
+
+
 def _blocks(design: Design, config: BoostConfig) -> tuple[tuple[str, ...], list[str]]:
     image, metadata = bool(design.blocks), bool(design.task.feature_columns)
     has = {IMAGE: image, METADATA: metadata, FUSED: image and metadata}
@@ -178,6 +148,10 @@ def _blocks(design: Design, config: BoostConfig) -> tuple[tuple[str, ...], list[
     # Acquisition fields may carry the label: what metadata alone can do is always told beside what all can do.
     wanted = {*config.blocks, METADATA} if FUSED in config.blocks else set(config.blocks)
     blocks = tuple(b for b in BLOCKS if b in wanted and has[b])
+    # By the names of their blocks: each store alone may do better than all together.
+    stores = tuple(dict.fromkeys(STORE + block.name.partition("/")[0] for block in design.blocks))
+    if IMAGE in blocks and len(stores) > 1:
+        blocks += stores
     if not blocks:
         got = offenders(config.blocks)
         raise UserError("none of the asked-for blocks exists in this cohort", where="blocks", got=got)
@@ -196,13 +170,6 @@ def _need_classes(work: Work, kinds: Sequence[str], folds: Sequence[int]) -> Non
                     raise UserError("training rows hold fewer than two classes", where=target.name, got=got, do=do)
 
 
-def _fit_all(work: Work, jobs: Sequence[Job], config: BoostConfig, progress: Progress) -> dict[Job, Done]:
-    shelf = Shelf(work, jobs)
-    progress.start("fitting", len(jobs))
-    done = run_jobs([partial(shelf.fit, job) for job in jobs], config.workers, progress)
-    return dict(zip(jobs, done, strict=True))
-
-
 def _models(work: Work, done: Mapping[Job, Done]) -> dict[Key, MemberModel]:
     targets = work.design.task.targets
     return {
@@ -216,7 +183,7 @@ def _models(work: Work, done: Mapping[Job, Done]) -> dict[Key, MemberModel]:
 def _predictions(work: Work, done: Mapping[Job, Done], config: BoostConfig) -> Predictions:
     parts = []
     for job, found in done.items():
-        for number, own in enumerate(found.p):
+        for number, own in enumerate(found.p if job.fold != ALL_ROWS else ()):
             name = work.design.task.targets[number].name
             for block, p in own.items():
                 parts.append(_table(work, Key(f"{job.learner}/{block}", job.kind, name, job.fold), number, p))

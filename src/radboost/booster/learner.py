@@ -17,6 +17,7 @@ from radboost.errors import FormatError, UserError
 from radboost.metrics import CLIP
 
 __all__ = [
+    "DEFAULT_LEARNERS",
     "LEARNERS",
     "Fitted",
     "best_round",
@@ -42,6 +43,10 @@ LEARNERS: Mapping[str, str] = {
 A module that shares work between targets also holds ``fit_targets(jobs, recipe)``; see the function of that name here.
 Each heavy library is imported when its learner is asked for, not before.
 """
+
+
+DEFAULT_LEARNERS = ("logistic", "mlp", "lightgbm", "xgboost")
+"""Those that any unit can be learnt with, and that need no extra."""
 
 
 class Fitted(Protocol):

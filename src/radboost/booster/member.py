@@ -14,10 +14,12 @@ from radboost.booster.rows import FloatArray, Inner, IntArray, Matrix, Rows, Spa
 from radboost.data.folder import read_json, write_json
 from radboost.errors import FormatError
 
-__all__ = ["BLOCKS", "FUSED", "IMAGE", "METADATA", "MemberModel", "fit_members"]
+__all__ = ["BLOCKS", "FUSED", "IMAGE", "METADATA", "STORE", "MemberModel", "fit_members"]
 
 FUSED, IMAGE, METADATA = "fused", "image", "metadata"
 BLOCKS = (FUSED, IMAGE, METADATA)
+STORE = "store-"
+"""Start of the block of one store's embeddings."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ def fit_members(
     recipe
         How to learn.
     blocks
-        Some of `BLOCKS`.
+        Some of `BLOCKS`, and ``store-<start of a fingerprint>`` for the embeddings of one store.
 
     Returns
     -------
@@ -86,27 +88,35 @@ def fit_members(
         For each target, the model of each block.
     """
     spans = jobs[0][0].spans
-    names = {IMAGE: [s.name for s in spans if s.image], METADATA: [s.name for s in spans if not s.image]}
-    names[FUSED] = names[IMAGE] + names[METADATA]
     fits: list[dict[str, tuple[Fitted, IntArray]]] = [{} for _ in jobs]
-    for block in BLOCKS if FUSED in blocks else blocks:
-        columns = _columns(spans, names[block])
+    # The fused member chooses between the blocks, so it needs a fit of each.
+    for block in dict.fromkeys((*BLOCKS, *blocks) if FUSED in blocks else blocks):
+        names = _names(spans, block)
+        columns = _columns(spans, names)
         # Nothing varies in these columns: the logistic without coefficients is the base rate.
-        found = fit_targets(learner if len(columns) else "logistic", _only(jobs, names[block], columns), recipe)
+        found = fit_targets(learner if len(columns) else "logistic", _only(jobs, names, columns), recipe)
         for own, fitted in zip(fits, found, strict=True):
             own[block] = fitted, columns
     return [_members(rows, inner, own, blocks) for (rows, inner), own in zip(jobs, fits, strict=True)]
 
 
+def _names(spans: Sequence[Span], block: str) -> list[str]:
+    """Spans that a block is made of; what flags missing slots goes with every kind of embeddings."""
+    if block.startswith(STORE):
+        own = block.removeprefix(STORE) + "/"
+        return [s.name for s in spans if s.image and ("/" not in s.name or s.name.startswith(own))]
+    return [s.name for s in spans if block == FUSED or s.image == (block == IMAGE)]
+
+
 def _only(jobs: Sequence[tuple[Rows, Inner]], names: Sequence[str], columns: IntArray) -> list[tuple[Rows, Inner]]:
     """Cut the jobs to some blocks; those that shared a matrix share the smaller one."""
-    cut: dict[int, tuple[Rows, Inner]] = {}
-    for rows, inner in jobs:
-        if id(rows.x) not in cut:
-            cut[id(rows.x)] = rows.only(names), inner.only(columns)
     out = []
     for rows, inner in jobs:
-        first, split = cut[id(rows.x)]
+        key = "blocks", tuple(names)
+        if key not in rows.memo:
+            whole = len(columns) == rows.x.shape[1]
+            rows.memo[key] = (replace(rows, memo={}), inner) if whole else (rows.only(names), inner.only(columns))
+        first, split = rows.memo[key]
         small = replace(rows, x=first.x, spans=first.spans, memo=first.memo)
         out.append((small, replace(inner, x=split.x)))
     return out

@@ -11,6 +11,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from urllib.parse import quote
 
 from radboost.booster.design import Design
+from radboost.booster.fits import ALL_ROWS
 from radboost.booster.member import MemberModel
 from radboost.booster.prepare import Prepared
 from radboost.booster.rows import FloatArray
@@ -18,7 +19,7 @@ from radboost.booster.score import Score, score_predictions
 from radboost.data.folder import new_folder, read_header, read_json, write_header, write_json
 from radboost.data.predictions import Predictions
 from radboost.data.task import Task
-from radboost.errors import FormatError, MismatchError, offenders
+from radboost.errors import FormatError, MismatchError, UserError, offenders
 
 __all__ = ["FORMAT", "Key", "Run"]
 
@@ -37,9 +38,9 @@ class Key(NamedTuple):
     fold: int
 
     def folder(self, run: Path) -> Path:
-        """Where it lies: ``models/<learner>/<block>/<kind>/<target>/fold<k>``."""
+        """Where it lies: ``models/<learner>/<block>/<kind>/<target>/fold<k>``, or ``all`` for a fit on all rows."""
         # A target's name comes from the user's table and may hold what a file name must not.
-        return run / "models" / self.member / self.kind / quote(self.target, safe="") / f"fold{self.fold}"
+        return run / "models" / self.member / self.kind / quote(self.target, safe="") / _fold_name(self.fold)
 
 
 class _Lazy(Mapping[Any, Loaded], Generic[Loaded]):
@@ -105,6 +106,11 @@ class Run:
         return [int(f) for f in self.content["folds"]]
 
     @property
+    def refitted(self) -> bool:
+        """Whether there are models of all rows too."""
+        return bool(self.content["config"].get("refit", False))
+
+    @property
     def stores(self) -> list[dict[str, Any]]:
         """For each store: `fingerprint_hash`, and `config` with all that is needed to embed new exams alike."""
         return [dict(s) for s in self.content["inputs"]["stores"]]
@@ -132,7 +138,7 @@ class Run:
         return score_predictions(self.predictions)
 
     def predict(
-        self, design: Design, members: Sequence[tuple[str, str]] | None = None
+        self, design: Design, members: Sequence[tuple[str, str]] | None = None, *, refit: bool = False
     ) -> dict[tuple[str, str], dict[str, FloatArray]]:
         """Predict units that were not trained on: the mean of the fold models' probabilities.
 
@@ -142,6 +148,8 @@ class Run:
             Of a cohort with the same task and stores of the same fingerprints.
         members
             Only these (member, kind); all when absent.
+        refit
+            By the model of all rows in place of the fold models. No score out of fold speaks of it.
 
         Returns
         -------
@@ -152,7 +160,13 @@ class Run:
         ------
         MismatchError
             The design comes from another task or other stores, or a member is unknown.
+        UserError
+            `refit` is asked for and was not when the run was made.
         """
+        if refit and not self.refitted:
+            do = "Run fit-boost with --refit, or predict with the fold models"
+            raise UserError("the run holds no model of all rows", where=self.folder, do=do)
+        folds = [ALL_ROWS] if refit else self.folds
         wanted = self.members if members is None else list(members)
         unknown = [" ".join(m) for m in wanted if m not in self.members]
         if unknown:
@@ -161,11 +175,11 @@ class Run:
             raise MismatchError("the design is of another task", got=design.task.name, do=f"Expected {self.task.name}")
         out: dict[tuple[str, str], dict[str, FloatArray]] = {m: {} for m in wanted}
         for kind in dict.fromkeys(k for _, k in wanted):
-            for fold in self.folds:
+            for fold in folds:
                 x = self.prepared[kind, fold].transform(design)
                 for member, _ in (m for m in wanted if m[1] == kind):
                     for target in self.task.targets:
-                        p = self.models[Key(member, kind, target.name, fold)].predict_proba(x) / len(self.folds)
+                        p = self.models[Key(member, kind, target.name, fold)].predict_proba(x) / len(folds)
                         sums = out[member, kind]
                         sums[target.name] = sums[target.name] + p if target.name in sums else p
         return out
@@ -227,7 +241,7 @@ class Run:
         try:
             targets = [t["name"] for t in content["task"]["targets"]]
             pairs = [(str(m), str(k)) for m, k in content["members"]]
-            folds = [int(f) for f in content["folds"]]
+            folds = [int(f) for f in content["folds"]] + [ALL_ROWS] * bool(content["config"].get("refit", False))
         except (KeyError, TypeError, ValueError) as error:
             raise FormatError("has a damaged header", where=folder / "run.json", got=str(error)) from error
         keys = [Key(m, k, t, f) for m, k in pairs for t in targets for f in folds]
@@ -244,4 +258,8 @@ def _missing(folders: Iterable[Path]) -> list[Path]:
 
 
 def _prepared_folder(run: Path, place: tuple[str, int]) -> Path:
-    return run / "prepared" / place[0] / f"fold{place[1]}"
+    return run / "prepared" / place[0] / _fold_name(place[1])
+
+
+def _fold_name(fold: int) -> str:
+    return "all" if fold == ALL_ROWS else f"fold{fold}"

@@ -174,7 +174,7 @@ class _Trial:
     def __init__(
         self, model: xgb.Booster, train: xgb.QuantileDMatrix, held: xgb.QuantileDMatrix, gradient: Any
     ) -> None:
-        # Both matrices are named as the model's caches, so that each round adds its own tree to the margins and no more.
+        # The model knows both matrices as its caches, so that a round adds its own tree to the margins and no more.
         self._model, self._train, self._held, self._gradient = model, train, held, gradient
         self._rounds = 0
 

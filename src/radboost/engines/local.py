@@ -49,15 +49,15 @@ def run_jobs(
     with threadpool_limits(limits=1):
         if count == 1:
             return [_counted(job, bar) for job in jobs]
-        with ThreadPoolExecutor(count) as pool:
+        pool = ThreadPoolExecutor(count)
+        try:
             futures = [pool.submit(_counted, job, bar) for job in jobs]
-            done, waiting = wait(futures, return_when=FIRST_EXCEPTION)
-            for future in waiting:
-                future.cancel()
-            failed = [f for f in futures if f in done and not f.cancelled() and f.exception() is not None]
-            if failed:
-                return [failed[0].result()]
-            return [future.result() for future in futures]
+            done, _ = wait(futures, return_when=FIRST_EXCEPTION)
+            failed = [f for f in futures if f in done and f.exception() is not None]
+            return [failed[0].result()] if failed else [future.result() for future in futures]
+        finally:
+            # Also when the user interrupts: what is in hand ends, what waits is dropped.
+            pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _counted(job: Callable[[], Result], progress: Progress) -> Result:

@@ -1,0 +1,102 @@
+"""How `fit_boost` learns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from radboost.booster.learner import DEFAULT_LEARNERS, LEARNERS
+from radboost.booster.member import BLOCKS
+from radboost.booster.objective import Objective
+from radboost.booster.prepare import COMPONENTS
+from radboost.booster.recipe import Recipe
+from radboost.errors import UserError, offenders
+
+__all__ = ["ENGINES", "BoostConfig"]
+
+ENGINES = ("local", "ray")
+
+
+@dataclass(frozen=True)
+class BoostConfig:
+    """How `fit_boost` learns.
+
+    Attributes
+    ----------
+    learners
+        Names out of `LEARNERS`.
+    weights
+        Weight of each unit, by readable or hashed name, that simulates a target set; weighted members are then fitted
+        beside the regular ones. None for none.
+    blocks
+        Some of ``fused``, ``image``, ``metadata``; those that the cohort does not have are left out. ``metadata``
+        always stands beside ``fused``, and each store alone beside ``image`` where there are several.
+    seed
+        Of inner folds and of all that a learner draws.
+    seeds
+        Models averaged that differ by what was drawn; None for each learner's own number.
+    objective
+        What learners minimise. No score depends on it.
+    components
+        Most principal components a block.
+    refit
+        Also fit on all rows, for `predict` to use in place of the fold models.
+    allow_leak
+        Names of leaks that are let pass; see `radboost.booster.leaks`.
+    device
+        Where XGBoost grows its trees: ``cpu`` or ``cuda``.
+    workers
+        Fits at a time; None for one a core. Results do not depend on it.
+    engine, ray_address
+        ``local``, or ``ray``: the nodes of a cluster.
+    """
+
+    learners: tuple[str, ...] = DEFAULT_LEARNERS
+    weights: Mapping[str, float] | None = None
+    blocks: tuple[str, ...] = BLOCKS
+    seed: int = 0
+    seeds: int | None = None
+    objective: Objective = field(default_factory=Objective)
+    components: int = COMPONENTS
+    refit: bool = False
+    allow_leak: tuple[str, ...] = ()
+    device: str = "cpu"
+    workers: int | None = None
+    engine: str = "local"
+    ray_address: str | None = None
+
+    def __post_init__(self) -> None:
+        choices = (
+            ("learner", self.learners, tuple(LEARNERS)),
+            ("block", self.blocks, BLOCKS),
+            ("engine", (self.engine,), ENGINES),
+            ("device", (self.device,), ("cpu", "cuda")),
+        )
+        for option, given, known in choices:
+            unknown = [g for g in given if g not in known]
+            if unknown or not given:
+                got = offenders(unknown) if unknown else "none"
+                do = f"Known: {', '.join(known)}"
+                raise UserError(f"there is no such {option}", where=f"--{option}", got=got, do=do)
+        if self.components < 1:
+            raise UserError("at least one component is needed", where="components", got=self.components)
+
+    @property
+    def recipe(self) -> Recipe:
+        """How each learner is to learn."""
+        return Recipe(self.seed, self.seeds, self.objective, device=self.device)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give what shaped the result, JSON-able; unit names stay out."""
+        return {
+            "learners": list(self.learners),
+            "weighted": self.weights is not None,
+            "blocks": list(self.blocks),
+            "seed": self.seed,
+            "seeds": self.seeds,
+            "objective": self.objective.to_dict(),
+            "components": self.components,
+            "refit": self.refit,
+            "allow_leak": list(self.allow_leak),
+        }

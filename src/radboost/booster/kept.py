@@ -1,0 +1,97 @@
+"""Finished fits on disk, so that a run that was killed goes on where it was."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from urllib.parse import quote
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from radboost.booster.fits import Done, Job
+from radboost.booster.member import MemberModel
+from radboost.booster.prepare import Prepared
+from radboost.booster.rows import FloatArray
+from radboost.data.folder import new_folder, read_header, read_json, write_header, write_json
+from radboost.errors import FormatError, UserError
+
+__all__ = ["Kept"]
+
+KIND, FORMAT = "fits", 1
+
+
+class Kept:
+    """A folder of finished fits that belong to one fingerprint.
+
+    Parameters
+    ----------
+    folder
+        Made where it is absent. One of another fingerprint, such as other settings or labels, is begun anew.
+    fingerprint
+        Of all that shapes a fit.
+
+    Raises
+    ------
+    UserError
+        The folder is something else, or cannot be written.
+    """
+
+    def __init__(self, folder: Path, fingerprint: str) -> None:
+        self.folder = folder
+        if folder.is_dir() and any(folder.iterdir()):
+            if not (folder / f"{KIND}.json").is_file():
+                raise UserError("holds something else than finished fits", where=folder, do="Move it away")
+            if self._fingerprint() == fingerprint:
+                return
+            shutil.rmtree(folder)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            write_header(folder, KIND, FORMAT, {"fingerprint": fingerprint})
+        except OSError as error:
+            do = "Choose another --out"
+            raise UserError("cannot be written", where=folder, got=error.strerror, do=do) from error
+
+    def _fingerprint(self) -> str:
+        try:
+            return str(read_header(self.folder, KIND, FORMAT).get("fingerprint"))
+        except FormatError:
+            return ""
+
+    def find(self, job: Job) -> Done | None:
+        """Give the outcome of a job that was finished before; None where it was not, or is damaged."""
+        place = self._place(job)
+        if not (place / "fit.json").is_file():
+            return None
+        try:
+            blocks = read_json(place / "done.json")
+            p = load_file(place / "p.safetensors")
+            models = tuple(
+                {block: MemberModel.load(place / str(number) / block) for block in own}
+                for number, own in enumerate(blocks)
+            )
+            known = tuple({block: p[f"{n}/{block}"] for block in own} for n, own in enumerate(blocks))
+            return Done(models, known, Prepared.load(place / "prepared"))
+        except (FormatError, KeyError, OSError, SafetensorError):
+            return None
+
+    def add(self, job: Job, done: Done) -> None:
+        """Write an outcome, whole or not at all; raises RadboostError where that fails."""
+        place = self._place(job)
+        if place.exists():
+            shutil.rmtree(place)
+        with new_folder(place, "fit") as folder:
+            p: dict[str, FloatArray] = {}
+            for number, own in enumerate(done.models):
+                for block, model in own.items():
+                    model.save(folder / str(number) / block)
+                    p[f"{number}/{block}"] = np.ascontiguousarray(done.p[number][block])
+            save_file(p, folder / "p.safetensors")
+            done.prepared.save(folder / "prepared")
+            write_json(folder / "done.json", [list(own) for own in done.models])
+            write_header(folder, "fit", FORMAT, {"job": list(job)})
+
+    def _place(self, job: Job) -> Path:
+        fold = f"fold{job.fold}" if job.fold >= 0 else "all"
+        return self.folder / quote(job.learner, safe="") / job.kind / fold

@@ -1,0 +1,133 @@
+"""Where fits run: on this machine or on the nodes of a cluster; what was finished before is not done again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from radboost.booster.columns import Columns
+from radboost.booster.config import BoostConfig
+from radboost.booster.fits import Done, Job, Shelf, Work
+from radboost.booster.kept import Kept
+from radboost.data.folder import environment
+from radboost.data.progress import Progress
+from radboost.engines.cluster import Cluster, Needs
+from radboost.engines.local import run_jobs
+from radboost.engines.ray import ActorPool
+from radboost.errors import RadboostError
+
+__all__ = ["Fitter", "finish"]
+
+
+def finish(
+    work: Work, jobs: Sequence[Job], config: BoostConfig, kept: Kept | None, progress: Progress
+) -> dict[Job, Done]:
+    """Do the jobs that are not done yet.
+
+    Parameters
+    ----------
+    work, jobs
+        What is to be fitted.
+    config
+        Says where.
+    kept
+        Fits of an earlier call that was ended; new ones are added as they are finished. None keeps nothing.
+    progress
+        Told of every fit.
+
+    Returns
+    -------
+    dict
+        Outcome of each job, in the order of `jobs`. It does not depend on where fits ran, nor on which were found.
+    """
+    before = {job: done for job in jobs if kept is not None and (done := kept.find(job)) is not None}
+    left = [job for job in jobs if job not in before]
+    progress.start("fitting", len(jobs))
+    if before:
+        progress.say(f"{len(before)} of {len(jobs)} fits were finished before")
+        progress.advance(len(before))
+    if config.engine == "ray" and left:
+        new = _elsewhere(work, left, config, kept, progress)
+    else:
+        new = _here(work, left, config, kept, progress)
+    found = before | new
+    return {job: found[job] for job in jobs}
+
+
+def _here(
+    work: Work, jobs: Sequence[Job], config: BoostConfig, kept: Kept | None, progress: Progress
+) -> dict[Job, Done]:
+    shelf = Shelf(work, jobs)
+
+    def do(job: Job) -> Done:
+        done = shelf.fit(job)
+        if kept is not None:
+            kept.add(job, done)
+        return done
+
+    return dict(zip(jobs, run_jobs([partial(do, job) for job in jobs], config.workers, progress), strict=True))
+
+
+def _elsewhere(
+    work: Work, jobs: Sequence[Job], config: BoostConfig, kept: Kept | None, progress: Progress
+) -> dict[Job, Done]:
+    out: dict[Job, Done] = {}
+    needs = Needs(cpus=1, gpus=int(config.device == "cuda"))
+    with (
+        Cluster(config.ray_address) as cluster,
+        ActorPool[Job, Done](cluster, partial(Fitter, work), needs, _same_libraries) as pool,
+    ):
+        for job, done in zip(jobs, _mapped(pool, jobs), strict=True):
+            if kept is not None:
+                kept.add(job, done)
+            out[job] = done
+            progress.advance()
+    return out
+
+
+def _mapped(pool: ActorPool[Job, Done], jobs: Sequence[Job]) -> Iterator[Done]:
+    pool.first()
+    yield from pool.map(iter(jobs))
+
+
+def _same_libraries(told: dict[str, str]) -> None:
+    here = environment()
+    differing = sorted(name for name in {*here, *told} if here.get(name) != told.get(name))
+    if differing:
+        got = ", ".join(f"{name} {told.get(name)} there, {here.get(name)} here" for name in differing)
+        do = "Install the same versions on all nodes"
+        raise RadboostError("a node has other libraries, which may fit other models", got=got, do=do)
+
+
+@dataclass
+class Fitter:
+    """What fits on a node. Jobs come fold by fold, so only the last fold's columns are kept.
+
+    Attributes
+    ----------
+    work
+        What all jobs share.
+    """
+
+    work: Work
+    _place: tuple[str, int] | None = None
+    _columns: Columns | None = None
+
+    def describe(self) -> dict[str, Any]:
+        """Tell the versions of the libraries here."""
+        return environment()
+
+    def __call__(self, task: Job) -> Done:
+        """Do a job, with one thread as everywhere."""
+        with threadpool_limits(limits=1):
+            if self._columns is None or self._place != (task.kind, task.fold):
+                self._columns = None
+                self._place, self._columns = (task.kind, task.fold), self.work.columns(task.kind, task.fold)
+            return self.work.fit(task, self._columns)
+
+    def close(self) -> None:
+        """Nothing is held but memory."""

@@ -1,0 +1,158 @@
+"""Fits go on where they were ended, run on a cluster as here, and share bins without a trace."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from radboost.booster import boosting
+from radboost.booster.crossfit import BoostConfig, fit_boost
+from radboost.booster.design import build_design
+from radboost.booster.fits import ALL_ROWS, Work
+from radboost.booster.kept import Kept
+from radboost.booster.run import Run
+from radboost.data.task import Target
+from radboost.errors import UserError
+
+TREES = BoostConfig(learners=("logistic", "xgboost", "lightgbm"), workers=1)
+TWO = (Target("cancer", "cancer"), Target("mass", "mass"))
+
+
+@pytest.fixture(autouse=True)
+def few_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(boosting, "ROUNDS", 12)
+
+
+@pytest.fixture(scope="module")
+def cohort_and_store(make):
+    return make(patients=36, signal=1.5, folds=2, targets=TWO, unlabelled=0.1)
+
+
+def same(one: Run, two: Run) -> None:
+    pd.testing.assert_frame_equal(one.predictions.table, two.predictions.table, check_exact=True)
+
+
+def test_a_run_that_was_ended_goes_on_and_ends_the_same(cohort_and_store, tmp_path: Path, monkeypatch) -> None:
+    cohort, store = cohort_and_store
+    whole = fit_boost(cohort, [store], TREES)
+    fit, fitted = Work.fit, []
+
+    def counted(self, job, columns):
+        if len(fitted) == 4:
+            raise KeyboardInterrupt
+        fitted.append(job)
+        return fit(self, job, columns)
+
+    monkeypatch.setattr(Work, "fit", counted)
+    with pytest.raises(KeyboardInterrupt):
+        fit_boost(cohort, [store], TREES, keep=tmp_path / "fits")
+    done = list(fitted)
+    fitted.clear()
+    resumed = fit_boost(cohort, [store], TREES, keep=tmp_path / "fits")
+    assert len(done) == 4
+    assert len(fitted) == 2
+    assert not set(done) & set(fitted), "nothing is fitted twice"
+    same(whole, resumed)
+    saved = [run.save(tmp_path / name) for run, name in ((whole, "whole"), (resumed, "resumed"))]
+    design = build_design(cohort, [store])
+    for member, p in saved[0].predict(design).items():
+        for target, values in p.items():
+            np.testing.assert_array_equal(values, saved[1].predict(design)[member][target])
+
+
+def test_fits_of_other_settings_are_not_reused(cohort_and_store, tmp_path: Path, monkeypatch) -> None:
+    cohort, store = cohort_and_store
+    quick = replace(TREES, learners=("logistic",))
+    fit_boost(cohort, [store], quick, keep=tmp_path)
+    asked = []
+    find = Kept.find
+
+    def watch(self, job):
+        asked.append(find(self, job))
+        return asked[-1]
+
+    monkeypatch.setattr(Kept, "find", watch)
+    fit_boost(cohort, [store], quick, keep=tmp_path)
+    assert None not in asked
+    asked.clear()
+    fit_boost(cohort, [store], replace(quick, components=2), keep=tmp_path)
+    assert set(asked) == {None}
+    (tmp_path / "logistic" / "regular" / "fold0" / "p.safetensors").write_bytes(b"cut off")
+    asked.clear()
+    fit_boost(cohort, [store], replace(quick, components=2), keep=tmp_path)
+    assert [found is None for found in asked] == [True, False], "a damaged fit is done again"
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "letter.txt").write_text("mine")
+    with pytest.raises(UserError, match="something else"):
+        fit_boost(cohort, [store], quick, keep=tmp_path / "other")
+
+
+def test_targets_share_bins_without_a_trace(make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A target's predictions are the same whether or not another one used the bins before it."""
+    cohort, store = make(patients=36, signal=1.5, folds=2, targets=TWO)
+    trees = replace(TREES, learners=("xgboost", "lightgbm"), blocks=("image",))
+    together = fit_boost(cohort, [store], trees)
+    from radboost.booster import lightgbm_trees, xgboost_trees
+
+    def alone(cls, rows, inner):
+        return cls(rows, inner)
+
+    for module in (lightgbm_trees, xgboost_trees):
+        monkeypatch.setattr(module._Bins, "of", classmethod(alone))
+    same(together, fit_boost(cohort, [store], trees))
+
+
+def test_seeds_are_averaged_and_the_first_is_the_one_alone(cohort_and_store) -> None:
+    cohort, store = cohort_and_store
+    few = replace(TREES, learners=("xgboost",), blocks=("image",))
+    one, three = fit_boost(cohort, [store], few), fit_boost(cohort, [store], replace(few, seeds=3))
+    models = next(iter(three.models.values())).parts[0][0].boosters
+    assert len(models) in (0, 3)
+    assert not one.predictions.table["p"].equals(three.predictions.table["p"])
+    same(one, fit_boost(cohort, [store], replace(few, seeds=1)))
+    with pytest.raises(UserError, match="at least one model"):
+        fit_boost(cohort, [store], replace(few, seeds=0))
+
+
+def test_a_fit_on_all_rows_stands_beside_the_folds(cohort_and_store, tmp_path: Path) -> None:
+    cohort, store = cohort_and_store
+    plain = fit_boost(cohort, [store], TREES).save(tmp_path / "plain")
+    run = fit_boost(cohort, [store], replace(TREES, refit=True)).save(tmp_path / "run")
+    same(plain, run)
+    assert run.folds == [0, 1]
+    assert ("regular", ALL_ROWS) in run.prepared
+    design = build_design(cohort, [store])
+    folds, whole = run.predict(design), run.predict(design, refit=True)
+    member = ("logistic/image", "regular")
+    assert not np.allclose(folds[member]["cancer"], whole[member]["cancer"])
+    np.testing.assert_array_equal(folds[member]["cancer"], plain.predict(design)[member]["cancer"])
+    with pytest.raises(UserError, match="no model of all rows"):
+        plain.predict(design, refit=True)
+
+
+def test_each_store_stands_alone_beside_all_of_them(make) -> None:
+    cohort, store = make(patients=30, signal=1.5, folds=2)
+    noise = replace(store, fingerprint_hash="f" * 64, vectors=np.random.default_rng(1).normal(size=store.vectors.shape))
+    run = fit_boost(cohort, [store, noise], replace(TREES, learners=("logistic",)))
+    members = [member for member, _ in run.members]
+    assert members == [
+        *("logistic/fused", "logistic/image", "logistic/metadata"),
+        *("logistic/store-01234567", "logistic/store-ffffffff"),
+    ]
+    loss = {score.member: score.loss[0] for score in run.scores}
+    assert loss["logistic/store-01234567"] < loss["logistic/store-ffffffff"]
+    assert [m for m, _ in fit_boost(cohort, [store], replace(TREES, learners=("logistic",))).members] == members[:3]
+
+
+def test_a_cluster_gives_the_same_run(cohort_and_store, tmp_path: Path) -> None:
+    cohort, store = cohort_and_store
+    # Without trees: those there would grow more rounds than the few that this file allows here.
+    few = replace(TREES, learners=("logistic", "mlp"))
+    here = fit_boost(cohort, [store], few)
+    there = fit_boost(cohort, [store], replace(few, engine="ray"), keep=tmp_path)
+    same(here, there)
+    assert len(list(tmp_path.rglob("done.json"))) == 4, "what comes from the cluster is kept too"
