@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from radboost.ensemble.crossfit import Panel, best_member, crossfit, in_sample, pool, prior
+from radboost.ensemble.crossfit import best_member, crossfit, in_sample, pool, prior
+from radboost.ensemble.panel import Panel
 from radboost.errors import LeakError, TableError
 
 

@@ -9,7 +9,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from radboost.ensemble.crossfit import Panel, crossfit, pool, uniform
+from radboost.ensemble.crossfit import crossfit, pool, uniform
+from radboost.ensemble.panel import Panel
 from radboost.ensemble.score import blend_lead, jsonable, score
 from radboost.metrics import Bootstrap, auc, log_loss, pf1
 

@@ -9,6 +9,7 @@ import pytest
 from radboost.data.predictions import COLUMNS, Predictions
 from radboost.ensemble.blend import fit_blend
 from radboost.ensemble.policy import Policy
+from radboost.ensemble.result import BlendConfig
 from radboost.metrics import Bootstrap, log_loss
 
 QUICK = Bootstrap(replicates=50)
@@ -42,7 +43,7 @@ def shifted(seed: int, patients: int, *, common: float) -> Predictions:
 @pytest.fixture(scope="module")
 def blends():
     learnt = shifted(0, 4000, common=0.9)
-    return {policy: fit_blend(learnt, policy, QUICK, "prob") for policy in Policy}
+    return {policy: fit_blend(learnt, policy, QUICK, BlendConfig("prob")) for policy in Policy}
 
 
 def losses(blends, common: float) -> dict[Policy, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +11,13 @@ import pytest
 
 from radboost.data.cohort import Cohort
 from radboost.data.predictions import Predictions
+from radboost.data.task import AnyOf, Target, Task
 from radboost.ensemble.blend import fit_blend
 from radboost.ensemble.policy import Policy
+from radboost.ensemble.result import BlendConfig
 from radboost.errors import RadboostError, TableError, UserError
 from radboost.metrics import Bootstrap
-from radboost.pipeline.blending import Blend
+from radboost.pipeline.blending import Blend, blend_outside
 from radboost.pipeline.outside import OutsideConfig, read_outside
 
 LSDC = Path(__file__).resolve().parents[3] / "shared" / "data" / "lsdc-predictions"
@@ -170,3 +173,47 @@ def test_runs_and_files_are_not_mixed(radboost, files, tmp_path):
     words = ("--predictions", files[0][0], "--out", tmp_path / "b")
     assert "need --labels" in radboost("blend", "safe", *words, code=2).stderr
     assert issubclass(UserError, RadboostError)
+
+
+def test_a_task_names_the_targets_of_a_table_and_brings_weights_and_constraints(tmp_path):
+    random = np.random.default_rng(2)
+    names = ["any", "subdural"]
+    members = [write(tmp_path / f"m{k}.csv", random.random((60, 2)), names) for k in range(2)]
+    labels = write(tmp_path / "labels.csv", random.integers(0, 2, (60, 2)), names, group=UNITS)
+    targets = (Target("any", "any", weights=(2.0, 2.0)), Target("subdural", "subdural"))
+    task = Task("ct", "t.csv", ("id",), "p", targets, constraints=(AnyOf("any", ("subdural",)),))
+    outside = read_outside(members, OutsideConfig(labels, task=task))
+    weights = outside.predictions.table.groupby("target")["task_weight"].unique()
+    assert weights["any"].tolist() == [2.0]
+    assert weights["subdural"].tolist() == [1.0]
+    blend_outside(outside, "safe", tmp_path / "b", config=BlendConfig(calibrate="platt"))
+    blend = Blend.load(tmp_path / "b")
+    wide = blend.predictions.table.pivot(index="unit", columns="target", values="p")
+    assert wide["any"].to_numpy() == pytest.approx(wide["subdural"].to_numpy(), abs=1e-12)
+    # New units go the same way: weights, calibration, constraints.
+    p = random.random((5, 2))
+    new = {name: {m: np.stack([1 - p[:, k], p[:, k]], axis=1) for k, m in enumerate(("m0", "m1"))} for name in names}
+    found = blend.apply(new, 5)
+    assert found["any"] == pytest.approx(found["subdural"])
+    other = replace(task, targets=(Target("any", "any"), Target("epidural", "epidural")), constraints=())
+    with pytest.raises(TableError, match="do not predict what the task asks for"):
+        read_outside(members, OutsideConfig(labels, task=other))
+
+
+def test_files_that_lack_units_or_cells_are_blended_where_they_are_there(radboost, files, tmp_path):
+    members, labels = files
+    table = pd.read_csv(members[1], index_col=0)
+    table.iloc[:10] = np.nan
+    table.iloc[:-5].to_csv(members[1], index_label="row_id")
+    words = ["--labels", labels, "--group", "^[0-9]+", "--out", tmp_path / "b"]
+    for path in members:
+        words += ["--predictions", path]
+    assert "none may be missing" in radboost("blend", "safe", *words, code=2).stderr
+    text = radboost("blend", "safe", *words, "--missing", "renormalise", "--calibrate", "temperature").output
+    assert "cross-fitted over 56 units of 28 groups" in text
+    assert "calibrated (temperature), cross-fitted: calibration error" in text
+    header = Blend.load(tmp_path / "b").header
+    assert header["config"]["missing"] == "renormalise"
+    assert header["targets"][0]["calibration"]["method"] == "temperature"
+    for option in ("--per-target", "--missing", "--calibrate", "--space"):
+        assert option in radboost("blend", "safe", *words, option, "wrong", "--overwrite", code=2).stderr

@@ -28,6 +28,18 @@ def blend(
     *,
     out: Out,
     space: Annotated[str, typer.Option("--space", help="auto (chosen by cross-fitting), prob or logit.")] = "auto",
+    per_target: Annotated[
+        str, typer.Option("--per-target", help="Weights of the targets: shared, own, or shrunk towards the shared.")
+    ] = "shared",
+    keep_all: Annotated[
+        bool, typer.Option("--keep-all", help="Keep members that help neither the plain nor the weighted loss.")
+    ] = False,
+    missing: Annotated[
+        str, typer.Option("--missing", help="Members that lack units: error, or renormalise over those there.")
+    ] = "error",
+    calibrate: Annotated[
+        str, typer.Option("--calibrate", help="none, temperature, platt, isotonic or beta; cross-fitted.")
+    ] = "none",
     predictions: Annotated[
         list[Path] | None, typer.Option("--predictions", help="Instead of runs: tables made elsewhere; repeats.")
     ] = None,
@@ -40,11 +52,16 @@ def blend(
     class_weight: Annotated[
         list[str] | None, typer.Option("--class-weight", help="CLASS=WEIGHT of a unit in the loss; repeats.")
     ] = None,
+    task: Annotated[
+        str | None, typer.Option("--task", help="Task of the files: its targets, class weights and constraints.")
+    ] = None,
     overwrite: Overwrite = False,
     debug: Debug = False,
 ) -> None:
     """Blend the members of runs, or files of predictions; the headline score is cross-fitted."""
     with following(debug):
+        from radboost.data.tasks import get_task
+        from radboost.ensemble.result import BlendConfig
         from radboost.errors import UserError
         from radboost.pipeline.blending import blend_outside, make_blend
         from radboost.pipeline.outside import OutsideConfig, read_outside
@@ -52,14 +69,16 @@ def blend(
 
         if bool(runs) == bool(predictions):
             raise UserError("give runs, or --predictions and --labels", got="both" if runs else "neither")
+        config = BlendConfig(space, per_target, keep_all, missing, calibrate)
         if runs:
-            made = make_blend(runs, policy.value, out, space=space, overwrite=overwrite)
+            made = make_blend(runs, policy.value, out, config=config, overwrite=overwrite)
         else:
             if labels is None:
                 raise UserError("predictions need --labels", do="Give a table of labels, or a cohort")
-            config = OutsideConfig(labels, group, dict(_weight(text) for text in class_weight or ()))
-            outside = read_outside(predictions or [], config)
-            made = blend_outside(outside, policy.value, out, space=space, overwrite=overwrite)
+            weights = dict(_weight(text) for text in class_weight or ())
+            known = get_task(task) if task else None
+            outside = read_outside(predictions or [], OutsideConfig(labels, group, weights, known, missing))
+            made = blend_outside(outside, policy.value, out, config=config, overwrite=overwrite)
     for table in blend_tables(made, out):
         show(table)
     if runs:

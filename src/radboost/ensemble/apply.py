@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from radboost.ensemble.logit import log_probabilities, softmax_pool
+from radboost.ensemble.panel import Mask, fill
 from radboost.errors import MismatchError, TableError, offenders
 
 __all__ = ["apply_blend"]
@@ -21,6 +22,7 @@ def apply_blend(
     probabilities: Mapping[str, npt.ArrayLike],
     intercepts: Sequence[float] = (),
     units: int | None = None,
+    missing: str = "error",
 ) -> FloatArray:
     """Blend new predictions.
 
@@ -36,6 +38,9 @@ def apply_blend(
         (n, classes).
     units
         n, where members may be absent altogether: a blend in logit space that found nothing in any is its intercepts.
+    missing
+        ``renormalise``: a member that is absent, or NaN for a unit, leaves its weight to those that are there, each by
+        its own weight. A unit that only members of no weight predicted is their mean; without any it is NaN.
 
     Returns
     -------
@@ -51,35 +56,46 @@ def apply_blend(
     >>> apply_blend({"a": 0.25, "b": 0.75, "c": 0.0}, {"a": [1.0, 0.0], "b": [0.0, 0.0]})
     array([0.25, 0.  ])
     """
-    needed = [name for name, weight in weights.items() if weight > 0]
+    spread = missing == "renormalise"
+    needed = [name for name, weight in weights.items() if weight > 0 or (spread and name in probabilities)]
     absent = [name for name in needed if name not in probabilities]
-    if absent or not (needed or len(intercepts)):
+    if (absent and (not spread or len(absent) == len(needed))) or not (needed or len(intercepts)):
         raise MismatchError("the blend needs members that did not predict", got=offenders(absent) or "no weights")
-    parts = [np.asarray(probabilities[name], dtype=np.float64) for name in needed]
-    shapes = sorted({part.shape for part in parts})
+    parts = {name: np.asarray(probabilities[name], dtype=np.float64) for name in needed if name not in absent}
+    shapes = sorted({part.shape for part in parts.values()})
     if len(shapes) > 1:
         raise MismatchError("the members' predictions differ in shape", got=offenders(shapes))
-    bad = [name for name, part in zip(needed, parts, strict=True) if not ((part >= 0) & (part <= 1)).all()]
+    bad = [name for name, part in parts.items() if not ((part >= 0) & (part <= 1) | (spread & np.isnan(part))).all()]
     if bad:
         raise TableError("probabilities must lie in [0, 1], and none may be missing", got=offenders(bad))
-    if len(intercepts):
+    if not needed:
         if units is None:
             units = len(np.asarray(next(iter(probabilities.values()))))
-        return _pooled(parts, [weights[name] for name in needed], np.asarray(intercepts), units)
-    blended = np.zeros(shapes[0])
-    for name, part in zip(needed, parts, strict=True):
-        blended += weights[name] * part
+        # No member tells anything: the intercepts alone are the prior.
+        return softmax_pool(np.zeros((units, 1, len(intercepts))), np.zeros(1), np.asarray(intercepts))
+    stacked = np.stack([parts[name] if name in parts else np.full(shapes[0], np.nan) for name in needed], axis=1)
+    carried = np.array([weights[name] for name in needed])
+    if len(intercepts):
+        return _pooled(stacked, carried, np.asarray(intercepts))
+    blended: FloatArray = np.einsum("nm...,m->n...", _filled(stacked, carried), carried)
     return np.clip(blended, 0, 1)
 
 
-def _pooled(parts: list[FloatArray], weights: list[float], intercepts: FloatArray, units: int) -> FloatArray:
-    if not parts:
-        # No member tells anything: the intercepts alone are the prior.
-        return softmax_pool(np.zeros((units, 1, intercepts.size)), np.zeros(1), intercepts)
-    stacked = np.stack(parts, axis=1)
+def _pooled(stacked: FloatArray, weights: FloatArray, intercepts: FloatArray) -> FloatArray:
     if stacked.ndim != 3 or stacked.shape[2] != intercepts.size:
         got = f"{stacked.shape} for {intercepts.size} classes"
         raise MismatchError("a blend in logit space needs a probability for each class", got=got)
     if intercepts.size > 2:
         stacked = stacked / stacked.sum(axis=2, keepdims=True)
-    return softmax_pool(log_probabilities(stacked), np.array(weights), intercepts)
+    return softmax_pool(_filled(log_probabilities(stacked), weights), weights, intercepts)
+
+
+def _filled(stacked: FloatArray, weights: FloatArray) -> FloatArray:
+    flat = stacked.reshape(*stacked.shape[:2], -1)
+    present: Mask = np.logical_not(np.isnan(flat).any(axis=2))
+    if present.all():
+        return stacked
+    there = present.any(axis=1)
+    filled = stacked.copy()
+    filled[there] = fill(stacked[there], present[there], weights)
+    return filled

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -11,121 +11,25 @@ import numpy.typing as npt
 import pandas as pd
 
 from radboost.data.predictions import COLUMNS, Block, Predictions, member_name
-from radboost.ensemble.crossfit import (
-    Candidate,
-    Outcome,
-    Panel,
-    best_member,
-    chosen,
-    crossfit,
-    hedge,
-    in_sample,
-    least_loss,
-    logit_pool,
-    nested,
-    pool,
-    prior,
-    uniform,
-)
-from radboost.ensemble.logit import log_probabilities, solve_logit
+from radboost.ensemble.crossfit import Outcome, best_member, called, least_loss, prior, threshold, uniform
+from radboost.ensemble.panel import Panel, deal
 from radboost.ensemble.policy import Choice, Policy, choose
-from radboost.ensemble.robust import least_regret
-from radboost.ensemble.score import Regret, Score, blend_lead, jsonable, regret, score
-from radboost.ensemble.solver import solve
+from radboost.ensemble.procedure import Made, Procedure, crossfit_all
+from radboost.ensemble.result import BlendConfig, BlendResult, Calibrated, TargetBlend
+from radboost.ensemble.score import Regret, Score, blend_lead, regret, score
+from radboost.ensemble.selection import SHARES, Bench
 from radboost.errors import MismatchError, TableError, UserError, offenders
-from radboost.metrics import Bootstrap, log_loss
+from radboost.metrics import Bootstrap, brier, ece, log_loss
 
-__all__ = ["SPACES", "BlendResult", "TargetBlend", "fit_blend"]
+__all__ = ["crossfit_blend", "fit_blend"]
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 
-SPACES = ("auto", "prob", "logit")
-"""Where members are mixed: chosen by cross-fitting, the mean of probabilities, or the sum of logits."""
-
-
-@dataclass(frozen=True)
-class TargetBlend:
-    """The blend of one target.
-
-    Attributes
-    ----------
-    target, classes
-        Name, and class numbers in the order of the predictions' last axis.
-    weights
-        Weight by member name (:func:`radboost.data.predictions.member_name`), not negative, summing to one in
-        probability space.
-    space
-        ``prob``: the weighted mean of probabilities; ``logit``: `radboost.ensemble.logit`.
-    intercepts
-        In logit space one a class, else empty.
-    loss, gap, iterations
-        In-sample log loss of `weights` in nats, the certified bound on how far it is from the least possible, and the
-        solver's steps.
-    threshold
-        For two classes: probability from which on a unit is called positive, chosen on all out-of-fold rows; None when
-        there is no positive.
-    scores
-        The cross-fitted blend first, which is the headline; then the blend in-sample, the uniform mean, the best
-        member (chosen on the other folds), and the prior.
-    units, groups
-        Rows and groups that the scores rest on.
-    notes
-        What the reader should know.
-    regret
-        For a blend that stands between two losses, how it, the plain and the target optimum of the same members do
-        under both, cross-fitted; else None.
-    """
-
-    target: str
-    classes: tuple[int, ...]
-    weights: dict[str, float]
-    space: str
-    intercepts: tuple[float, ...]
-    loss: float
-    gap: float
-    iterations: int
-    threshold: float | None
-    scores: tuple[Score, ...]
-    units: int
-    groups: int
-    notes: tuple[str, ...]
-    regret: Regret | None = None
-
-    def to_dict(self) -> dict[str, object]:
-        """Everything as JSON knows it; what is not defined is None."""
-        return {name: jsonable(value) for name, value in vars(self).items()}
-
-
-@dataclass(frozen=True)
-class BlendResult:
-    """A blend of all targets.
-
-    Attributes
-    ----------
-    policy
-        The policy it was made under.
-    targets
-        One blend a target, in the predictions' order.
-    predictions
-        The cross-fitted blend of every unit, as member ``blend/<policy>``; kind weighted if fitted under target
-        weights, else regular.
-    notes
-        What the reader should know, of the blend as a whole.
-    """
-
-    policy: Policy
-    targets: tuple[TargetBlend, ...]
-    predictions: Predictions
-    notes: tuple[str, ...]
-
-    def to_dict(self) -> dict[str, object]:
-        """Everything but the predictions, as JSON knows it."""
-        targets = [target.to_dict() for target in self.targets]
-        return {"policy": self.policy.value, "targets": targets, "notes": list(self.notes)}
+DEALT = "The predictions are of one fold, so the blend was cross-fitted over groups dealt anew."
 
 
 def fit_blend(
-    predictions: Predictions, policy: Policy, how: Bootstrap | None = None, space: str = "auto"
+    predictions: Predictions, policy: Policy, how: Bootstrap | None = None, config: BlendConfig | None = None
 ) -> BlendResult:
     """Fit the blend of a policy and score it honestly.
 
@@ -138,9 +42,8 @@ def fit_blend(
         Which members, and which weights.
     how
         How the intervals are drawn; the defaults of :class:`Bootstrap` when absent.
-    space
-        One of `SPACES`. ``auto`` chooses for each target by cross-fitting, within the folds that each part of the
-        score was fitted on. A blend that stands between two losses is made in probability space.
+    config
+        How it is made; the defaults of :class:`BlendConfig` when absent.
 
     Returns
     -------
@@ -149,7 +52,7 @@ def fit_blend(
     Raises
     ------
     UserError
-        The space is unknown, or not one for the policy.
+        A space or a calibration that does not go with the policy or the classes.
     MismatchError
         Predictions from different folds, or no member that the policy may blend.
     TableError
@@ -159,10 +62,110 @@ def fit_blend(
     SolverError
         An optimum that could not be certified.
     """
-    if space not in SPACES or (policy is Policy.ROBUST and space == "logit"):
-        do = f"Give {', '.join(SPACES)}; robust blends in probability space"
-        raise UserError("no such space for this policy", where="--space", got=space, do=do)
-    table = predictions.table
+    setup = _Setup.of(predictions, policy, config or BlendConfig())
+    blends, raw, calibrated = setup.procedure.crossfit()
+    made = setup.procedure.fit(setup.procedure.folds)
+    scores = _scores(setup, blends, made, how or Bootstrap())
+    regrets = _regrets(setup, blends)
+    targets = []
+    for k, panel in enumerate(setup.procedure.panels):
+        rows, fit = panel.judged, made[k].fit
+        names = setup.members(k)
+        notes = list(setup.notes)
+        if np.unique(panel.label[rows]).size < 2:
+            notes.append("Only one class is labelled: no score tells a good member from a bad one.")
+        targets.append(
+            TargetBlend(
+                target=setup.blocks[k].target,
+                classes=setup.blocks[k].classes,
+                weights=dict(zip(names, fit.weights.tolist(), strict=True)),
+                space="logit" if made[k].plan.space == "logit" else "prob",
+                intercepts=fit.intercepts,
+                loss=log_loss(panel.label[rows], made[k].raw[rows], panel.weight[rows]),
+                gap=fit.gap,
+                iterations=fit.iterations,
+                share=0.0 if setup.config.per_target == "own" else made[k].plan.share,
+                dropped=tuple(name for m, name in enumerate(names) if m not in made[k].plan.members),
+                calibrated=_calibrated(panel, made[k], raw[k], calibrated[k]),
+                threshold=None if np.isnan(made[k].threshold) else made[k].threshold,
+                scores=tuple(scores[k]),
+                units=int(rows.sum()),
+                groups=int(np.unique(panel.group[rows]).size),
+                notes=tuple(notes),
+                regret=regrets[k],
+            )
+        )
+    return BlendResult(policy, setup.config, tuple(targets), setup.predictions(blends), setup.choice_notes)
+
+
+def crossfit_blend(predictions: Predictions, policy: Policy, config: BlendConfig | None = None) -> Predictions:
+    """Give the cross-fitted predictions of `fit_blend` alone, without scores."""
+    setup = _Setup.of(predictions, policy, config or BlendConfig())
+    return setup.predictions(setup.procedure.crossfit()[0])
+
+
+@dataclass(frozen=True)
+class _Setup:
+    """What there is to blend, in the order of the targets."""
+
+    policy: Policy
+    config: BlendConfig
+    blocks: tuple[Block, ...]
+    choices: tuple[Choice, ...]
+    procedure: Procedure
+    notes: tuple[str, ...]
+    fold_hash: str
+
+    @classmethod
+    def of(cls, predictions: Predictions, policy: Policy, config: BlendConfig) -> _Setup:
+        if policy is Policy.ROBUST and config.space == "logit":
+            raise UserError("robust blends in probability space", where="--space", got="logit", do="Give auto or prob")
+        used = _usable(predictions.table)
+        weighted = bool((used["target_weight"] != 1).any())
+        blocks = list(Predictions(used).blocks())
+        choices = tuple(choose(policy, block.members, weighted) for block in blocks)
+        members = [[block.members[i] for i in choice.columns] for block, choice in zip(blocks, choices, strict=True)]
+        if config.per_target != "own":
+            every = list(dict.fromkeys(member for own in members for member in own))
+            members = [every] * len(blocks)
+        cut = tuple(_cut(block, own, config.missing) for block, own in zip(blocks, members, strict=True))
+        panels = [
+            _panel(block, choice, weighted=weighted, missing=config.missing)
+            for block, choice in zip(cut, choices, strict=True)
+        ]
+        notes: tuple[str, ...] = ()
+        if any(panel.one_fold for panel in panels):
+            panels, notes = deal(panels), (DEALT,)
+        hedged = choices[0].hedged
+        spaces = ("hedge",) if hedged else ("prob", "logit") if config.space == "auto" else (config.space,)
+        procedure = Procedure(
+            _benches(panels, spaces, config),
+            tuple(block.target for block in cut),
+            tuple(block.unit for block in cut),
+            config.calibrate,
+            config.constraints,
+        )
+        return cls(policy, config, cut, choices, procedure, notes, str(used["fold_hash"].iat[0]))
+
+    def members(self, k: int) -> list[str]:
+        return [member_name(*member) for member in self.blocks[k].members]
+
+    @property
+    def choice_notes(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(choice.note for choice in self.choices if choice.note))
+
+    def predictions(self, blends: Sequence[Outcome]) -> Predictions:
+        """Cross-fitted blends as a table."""
+        tables = []
+        for block, choice, blend in zip(self.blocks, self.choices, blends, strict=True):
+            kind = "weighted" if choice.weigh_target or choice.hedged else "regular"
+            name = f"blend/{self.policy.value}"
+            tables += [rows.assign(member=name, kind=kind) for rows in _rows(block, blend.p)]
+        long = pd.concat(tables, ignore_index=True).assign(fold_hash=self.fold_hash)
+        return Predictions(long[list(COLUMNS)].astype(COLUMNS))
+
+
+def _usable(table: pd.DataFrame) -> pd.DataFrame:
     used = table[(table["kind"] != "external") & (table["fold"] >= 0)]
     if used.empty:
         raise TableError("no out-of-fold predictions to blend", got=f"{len(table)} rows", do="Blend runs of fit-boost")
@@ -170,94 +173,84 @@ def fit_blend(
     if len(hashes) > 1:
         do = "Blend runs of one cohort with one fold assignment only"
         raise MismatchError("the predictions are from different folds", got=offenders([h[:12] for h in hashes]), do=do)
-    weighted = bool((used["target_weight"] != 1).any())
-    fitted, tables, notes = [], [], []
-    for block in Predictions(used).blocks():
-        choice = choose(policy, block.members, weighted)
-        target, p = _fit_target(block, choice, how or Bootstrap(), space)
-        fitted.append(target)
-        kind = "weighted" if choice.weigh_target or choice.hedged else "regular"
-        tables += [rows.assign(member=f"blend/{policy.value}", kind=kind) for rows in _rows(block, p)]
-        if choice.note and choice.note not in notes:
-            notes.append(choice.note)
-    long = pd.concat(tables, ignore_index=True).assign(fold_hash=hashes[0])
-    return BlendResult(policy, tuple(fitted), Predictions(long[list(COLUMNS)].astype(COLUMNS)), tuple(notes))
+    return used
 
 
-def _fit_target(block: Block, choice: Choice, how: Bootstrap, space: str) -> tuple[TargetBlend, FloatArray]:
-    columns = np.array(choice.columns)
-    both = block.task_weight * block.target_weight
-    names = [member_name(*block.members[i]) for i in choice.columns]
-    block = replace(block, p=block.p[:, columns], members=tuple(block.members[i] for i in choice.columns))
-    panel = Panel.of(block, both if choice.weigh_target else block.task_weight, both if choice.hedged else None)
-    notes = []
-    if panel.one_fold:
-        panel = panel.dealt()
-        notes.append("All predictions are of one fold, so the blend was cross-fitted over groups dealt anew.")
-    candidates = _candidates(panel, space)
-    blend = crossfit(panel, nested(panel, candidates))
-    name = chosen(panel, candidates, panel.judged)
-    fitted = in_sample(panel, candidates[name])
-    found = _optimum(panel, name)
-    if np.unique(panel.label[panel.judged]).size < 2:
-        notes.append("Only one class is labelled: no score tells a good member from a bad one.")
-    target = TargetBlend(
-        target=block.target,
-        classes=block.classes,
-        weights=dict(zip(names, found.weights.tolist(), strict=True)),
-        space="logit" if name == "logit" else "prob",
-        intercepts=found.intercepts,
-        loss=log_loss(panel.label[panel.judged], fitted.p[panel.judged], panel.weight[panel.judged]),
-        gap=found.gap,
-        iterations=found.iterations,
-        threshold=None if fitted.threshold is None or np.isnan(fitted.threshold) else fitted.threshold,
-        scores=tuple(_scores(panel, blend, fitted, names, how)),
-        units=int(panel.judged.sum()),
-        groups=int(np.unique(panel.group[panel.judged]).size),
-        notes=tuple(notes),
-        regret=None if panel.target is None else regret(panel, panel.target, blend),
-    )
-    return target, blend.p
+def _cut(block: Block, members: Sequence[tuple[str, str]], missing: str) -> Block:
+    """Keep these members in this order, absent ones as NaN; and, where members may be missing, units that any has."""
+    place = {member: m for m, member in enumerate(block.members)}
+    p = np.full((len(block), len(members), block.p.shape[2]), np.nan)
+    for m, member in enumerate(members):
+        if member in place:
+            p[:, m] = block.p[:, place[member]]
+    cut = replace(block, p=p, members=tuple(members))
+    return cut.take(~np.isnan(p).any(axis=2).all(axis=1)) if missing == "renormalise" else cut
 
 
-@dataclass(frozen=True)
-class _Optimum:
-    weights: FloatArray
-    gap: float
-    iterations: int = 0
-    intercepts: tuple[float, ...] = ()
+def _panel(block: Block, choice: Choice, *, weighted: bool, missing: str) -> Panel:
+    plain, both = block.task_weight, block.task_weight * block.target_weight
+    panel = Panel.of(block, both if choice.weigh_target else plain, both if choice.hedged else None, missing)
+    if not weighted:
+        return panel
+    return replace(panel, second=plain if choice.weigh_target else both)
 
 
-def _candidates(panel: Panel, space: str) -> dict[str, Candidate]:
-    if panel.target is not None:
-        return {"hedge": hedge(panel, panel.target)}
-    every: dict[str, Candidate] = {"prob": pool(panel), "logit": logit_pool(panel)}
-    return every if space == "auto" else {space: every[space]}
+def _benches(panels: Sequence[Panel], spaces: Sequence[str], config: BlendConfig) -> tuple[Bench, ...]:
+    if config.per_target == "own":
+        return tuple(Bench((panel,), spaces, (1.0,), config.keep_all) for panel in panels)
+    shares = SHARES if config.per_target == "shrunk" and len(panels) > 1 else (1.0,)
+    return (Bench(tuple(panels), spaces, shares, config.keep_all),)
 
 
-def _optimum(panel: Panel, name: str) -> _Optimum:
-    """Fit on all judged rows; a hedge, of many solves, counts no steps."""
+def _calibrated(panel: Panel, made: Made, raw: FloatArray, calibrated: FloatArray) -> Calibrated:
     rows = panel.judged
+    shown = [p[rows, 1] if p.shape[1] == 2 else p[rows] for p in (raw, calibrated)]
     label, weight = panel.label[rows], panel.weight[rows]
-    if panel.target is not None:
-        hedged = least_regret(panel.q[rows], weight, panel.target[rows])
-        return _Optimum(hedged.weights, hedged.gap)
-    if name == "logit":
-        pooled = solve_logit(log_probabilities(panel.p[rows]), label, weight)
-        return _Optimum(pooled.weights, pooled.gap, pooled.iterations, tuple(pooled.intercepts.tolist()))
-    solution = solve(panel.q[rows], weight)
-    return _Optimum(solution.weights, solution.gap, solution.iterations)
+    errors, scores = ([metric(label, p, weight) for p in shown] for metric in (ece, brier))
+    return Calibrated(made.calibrator, (errors[0], errors[1]), (scores[0], scores[1]))
 
 
-def _scores(panel: Panel, blend: Outcome, fitted: Outcome, names: list[str], how: Bootstrap) -> Iterator[Score]:
-    yield score("blend", panel, blend, how)
-    yield score("blend, in-sample", panel, fitted, how)
-    best = names[least_loss(panel, panel.judged)]
-    rivals = {"uniform mean": uniform(panel), "best member": best_member(panel), "prior": prior(panel)}
-    for name, candidate in rivals.items():
-        outcome = crossfit(panel, candidate)
-        row = score(name, panel, outcome, how)
-        yield replace(row, lead=blend_lead(panel, blend, outcome, how), detail=best if name == "best member" else "")
+def _scores(setup: _Setup, blends: Sequence[Outcome], made: Sequence[Made], how: Bootstrap) -> list[list[Score]]:
+    panels, move = setup.procedure.panels, setup.procedure.project
+    rivals = {"uniform mean": uniform, "best member": best_member, "prior": prior}
+    outcomes = {name: crossfit_all(panels, [rival(p) for p in panels], move) for name, rival in rivals.items()}
+    tables = []
+    for k, panel in enumerate(panels):
+        table = [
+            score("blend", panel, blends[k], how),
+            score("blend, in-sample", panel, _in_sample(panel, made[k]), how),
+        ]
+        best = setup.members(k)[least_loss(panel, panel.judged)]
+        for name, found in outcomes.items():
+            row = score(name, panel, found[k], how)
+            lead = blend_lead(panel, blends[k], found[k], how)
+            table.append(replace(row, lead=lead, detail=best if name == "best member" else ""))
+        tables.append(table)
+    return tables
+
+
+def _in_sample(panel: Panel, made: Made) -> Outcome:
+    if made.p.shape[1] != 2:
+        return Outcome(made.p, None)
+    cut = threshold(panel, made.p, panel.judged)
+    return Outcome(made.p, called(made.p, cut), cut)
+
+
+def _regrets(setup: _Setup, blends: Sequence[Outcome]) -> list[Regret | None]:
+    """For blends that stand between two losses: what those do that are fitted to one of them."""
+    panels = setup.procedure.panels
+    if any(panel.target is None for panel in panels):
+        return [None] * len(panels)
+    aims = []
+    for aim in ("weight", "target"):
+        aimed = [replace(panel, weight=getattr(panel, aim), target=None, second=None) for panel in panels]
+        benches = _benches(aimed, ("prob",), replace(setup.config, keep_all=True))
+        aims.append(replace(setup.procedure, benches=benches).crossfit()[0])
+    found: list[Regret | None] = []
+    for k, panel in enumerate(panels):
+        target = panel.weight if panel.target is None else panel.target
+        found.append(regret(panel, target, (aims[0][k], aims[1][k], blends[k])))
+    return found
 
 
 def _rows(block: Block, p: FloatArray) -> Iterator[pd.DataFrame]:

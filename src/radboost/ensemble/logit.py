@@ -11,7 +11,7 @@ curvature, ``f* >= min_y [f(x) + g.(y - x) + RIDGE / 2 |y - x|^2]`` over the fea
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -23,7 +23,7 @@ from radboost.ensemble.solver import CERTIFIED_GAP, SolverConfig
 from radboost.errors import SolverError, TableError
 from radboost.metrics import CLIP
 
-__all__ = ["RIDGE", "LogitSolution", "log_probabilities", "softmax_pool", "solve_logit"]
+__all__ = ["RIDGE", "LogitRows", "LogitSolution", "log_probabilities", "softmax_pool", "solve_logit", "solve_logits"]
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 
@@ -94,14 +94,49 @@ def solve_logit(
     SolverError
         When the optimum cannot be certified to `CERTIFIED_GAP`.
     """
+    return solve_logits([LogitRows(logs, label, np.asarray(weight, np.float64))], config)[0]
+
+
+@dataclass(frozen=True)
+class LogitRows:
+    """Rows that share their intercepts: those of one target. Fields as `solve_logit` takes them."""
+
+    logs: FloatArray
+    label: npt.NDArray[np.int64]
+    weight: FloatArray
+
+
+def solve_logits(parts: Sequence[LogitRows], config: SolverConfig | None = None) -> list[LogitSolution]:
+    """Find the weights that all parts share, and intercepts of each, of least weighted log loss over all their rows.
+
+    Parameters
+    ----------
+    parts
+        Of equally many members; at least one row of all has a weight.
+    config
+        Bounds on the work.
+
+    Returns
+    -------
+    list
+        One a part, which differ in their intercepts only; loss and gap are those of all rows together.
+
+    Raises
+    ------
+    TableError, SolverError
+        As `solve_logit`.
+    """
     config = config or SolverConfig()
-    c = np.asarray(weight, np.float64)
-    if logs.ndim != 3 or not logs.size or c.shape != (len(logs),) or label.shape != (len(logs),):
-        got = f"{logs.shape}, {label.shape} and {c.shape}"
-        raise TableError("the blend needs rows, members and classes, labels and weights", where="blend solver", got=got)
-    if not (np.isfinite(c).all() and (c >= 0).all() and c.sum() > 0):
+    for part in parts:
+        logs, c = part.logs, part.weight
+        if logs.ndim != 3 or not logs.shape[1] or c.shape != (len(logs),) or part.label.shape != (len(logs),):
+            got = f"{logs.shape}, {part.label.shape} and {c.shape}"
+            do = "rows, members and classes, labels and weights"
+            raise TableError(f"the blend needs {do}", where="blend solver", got=got)
+    total = math.fsum(float(part.weight.sum()) for part in parts)
+    if not (math.isfinite(total) and total > 0 and all((part.weight >= 0).all() for part in parts)):
         raise TableError("weights must be finite, not negative, and not all zero", where="blend solver")
-    problem = _Problem(logs, label, c / math.fsum(c.tolist()), config.block)
+    problem = _Problem(tuple(parts), total, config.block)
     point = problem.at(problem.start())
     steps = 0
     while steps < config.iterations and point.gap > _AIM:
@@ -116,8 +151,10 @@ def solve_logit(
             got=f"{steps} iterations on {problem.members} members",
             do="Look for members whose probabilities are damaged, or use --space prob",
         )
-    a, b = problem.parts(point.x)
-    return LogitSolution(a, b, point.loss, steps, point.gap)
+    weights = point.x[: problem.members]
+    return [
+        LogitSolution(weights, problem.intercepts(point.x, k), point.loss, steps, point.gap) for k in range(len(parts))
+    ]
 
 
 @dataclass(frozen=True)
@@ -132,53 +169,53 @@ class _Point:
 
 @dataclass(frozen=True)
 class _Problem:
-    logs: FloatArray
-    label: npt.NDArray[np.int64]
-    c: FloatArray
+    parts: tuple[LogitRows, ...]
+    total: float
     block: int
 
     @property
     def members(self) -> int:
-        return int(self.logs.shape[1])
+        return int(self.parts[0].logs.shape[1])
+
+    def place(self, k: int) -> slice:
+        """Where the intercepts of part k are: one for each class but the first."""
+        sizes = [part.logs.shape[2] - 1 for part in self.parts]
+        start = self.members + sum(sizes[:k])
+        return slice(start, start + sizes[k])
 
     def start(self) -> FloatArray:
         """Equal weights, no intercepts: where the ridge pulls to."""
-        x = np.zeros(self.members + self.logs.shape[2] - 1)
+        x = np.zeros(self.place(len(self.parts) - 1).stop)
         x[: self.members] = 1 / self.members
         return x
 
-    def parts(self, x: FloatArray) -> tuple[FloatArray, FloatArray]:
-        return x[: self.members], np.r_[0.0, x[self.members :]]
+    def intercepts(self, x: FloatArray, k: int) -> FloatArray:
+        found: FloatArray = np.r_[0.0, x[self.place(k)]]
+        return found
 
-    def blocks(self) -> Iterator[tuple[FloatArray, npt.NDArray[np.int64], FloatArray]]:
-        for start in range(0, len(self.c), self.block):
-            rows = slice(start, start + self.block)
-            kept = self.c[rows] > 0
-            yield self.logs[rows][kept], self.label[rows][kept], self.c[rows][kept]
+    def blocks(self) -> Iterator[tuple[int, FloatArray, npt.NDArray[np.int64], FloatArray]]:
+        for k, part in enumerate(self.parts):
+            for start in range(0, len(part.weight), self.block):
+                rows = slice(start, start + self.block)
+                kept = part.weight[rows] > 0
+                yield k, part.logs[rows][kept], part.label[rows][kept], part.weight[rows][kept] / self.total
 
     def at(self, x: FloatArray) -> _Point:
-        a, b = self.parts(x)
-        size, classes = x.size, b.size
+        m = self.members
         losses: list[float] = []
-        gradient, hessian = np.zeros(size), np.zeros((size, size))
-        for logs, label, c in self.blocks():
-            p = softmax_pool(logs, a, b)
+        gradient, hessian = np.zeros(x.size), np.zeros((x.size, x.size))
+        for k, logs, label, c in self.blocks():
+            p = softmax_pool(logs, x[:m], self.intercepts(x, k))
             own = np.arange(len(label))
             losses.append(-float(c @ np.log(np.maximum(p[own, label], np.finfo(float).tiny))))
-            # Features of a row and class: each member's log probability, and one for each class but the first.
-            features = np.concatenate(
-                [logs.transpose(0, 2, 1), np.broadcast_to(np.eye(classes)[:, 1:], (len(label), classes, classes - 1))],
-                axis=2,
-            )
-            mean = np.einsum("nc,ncd->nd", p, features)
-            gradient += c @ (mean - features[own, label])
-            features = (features - mean[:, None]) * np.sqrt(c[:, None] * p)[:, :, None]
-            flat = features.reshape(-1, size)
-            hessian += flat.T @ flat
+            place = np.r_[:m, self.place(k)]
+            slope, curvature = (_binary if p.shape[1] == 2 else _several)(logs, label, c, p)
+            gradient[place] += slope
+            hessian[np.ix_(place, place)] += curvature
         loss = math.fsum(losses)
         away = x - self.start()
         gradient += RIDGE * away
-        hessian[np.diag_indices(size)] += RIDGE
+        hessian[np.diag_indices(x.size)] += RIDGE
         return _Point(x, loss, loss + RIDGE / 2 * float(away @ away), gradient, hessian, self._gap(x, gradient))
 
     def _gap(self, x: FloatArray, gradient: FloatArray) -> float:
@@ -187,6 +224,32 @@ class _Problem:
         lowest[: self.members] = np.maximum(lowest[: self.members], 0)
         move = lowest - x
         return float(-(gradient * move + RIDGE / 2 * move**2).sum())
+
+
+def _binary(
+    logs: FloatArray, label: npt.NDArray[np.int64], c: FloatArray, p: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Gradient and Hessian by weights and the one intercept."""
+    features = np.concatenate([logs[:, :, 1] - logs[:, :, 0], np.ones((len(label), 1))], axis=1)
+    slope: FloatArray = (c * (p[:, 1] - label)) @ features
+    features *= np.sqrt(c * p[:, 0] * p[:, 1])[:, None]
+    curvature: FloatArray = features.T @ features
+    return slope, curvature
+
+
+def _several(
+    logs: FloatArray, label: npt.NDArray[np.int64], c: FloatArray, p: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Gradient and Hessian by weights and intercepts."""
+    n, classes = p.shape
+    # Features of a row and class: each member's log probability, and one for each class but the first.
+    ones = np.broadcast_to(np.eye(classes)[:, 1:], (n, classes, classes - 1))
+    features = np.concatenate([logs.transpose(0, 2, 1), ones], axis=2)
+    mean = np.einsum("nc,ncd->nd", p, features)
+    slope: FloatArray = c @ (mean - features[np.arange(n), label])
+    features = (features - mean[:, None]) * np.sqrt(c[:, None] * p)[:, :, None]
+    flat = features.reshape(-1, features.shape[2])
+    return slope, flat.T @ flat
 
 
 def _step(problem: _Problem, point: _Point) -> _Point | None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from radboost.ensemble.crossfit import Outcome, Panel, crossfit, pool
+from radboost.ensemble.crossfit import Outcome
+from radboost.ensemble.panel import Panel
 from radboost.metrics import (
     Bootstrap,
     Difference,
@@ -84,7 +86,7 @@ class Regret:
     worst: tuple[float, float, float]
 
 
-def regret(panel: Panel, target: FloatArray, between: Outcome) -> Regret:
+def regret(panel: Panel, target: FloatArray, outcomes: Sequence[Outcome]) -> Regret:
     """Compare a blend that stands between two losses with the two that are fitted to one each.
 
     Parameters
@@ -93,11 +95,9 @@ def regret(panel: Panel, target: FloatArray, between: Outcome) -> Regret:
         Its weights are the plain ones.
     target
         The target's, (n,).
-    between
-        Cross-fitted predictions of the blend in question.
+    outcomes
+        Cross-fitted predictions of three blends: fitted to the plain loss, to the target's, and in between.
     """
-    aimed = replace(panel, weight=target)
-    outcomes = (crossfit(panel, pool(panel)), crossfit(aimed, pool(aimed)), between)
     rows = panel.judged
     plain, other = (
         tuple(log_loss(panel.label[rows], outcome.p[rows], weight[rows]) for outcome in outcomes)

@@ -9,6 +9,7 @@ One rule clips probabilities, in log losses and in the blend: the probability of
 ``[CLIP, 1 - CLIP]``.
 """
 
+from radboost.metrics.calibration import ece
 from radboost.metrics.clustered import Bootstrap, Difference, Scored, clustered_difference, clustered_interval
 from radboost.metrics.scores import (
     CLIP,
@@ -37,6 +38,7 @@ __all__ = [
     "brier",
     "clustered_difference",
     "clustered_interval",
+    "ece",
     "f1",
     "log_loss",
     "pf1",

@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
 
 from radboost.booster.run import Run
 from radboost.data.folder import environment, new_folder, read_header, refuse_existing, write_header, write_json
 from radboost.data.predictions import Predictions, member_name
-from radboost.data.task import Task
-from radboost.ensemble.blend import BlendResult, fit_blend
+from radboost.data.task import AnyOf, Task
+from radboost.ensemble.apply import apply_blend
+from radboost.ensemble.blend import fit_blend
+from radboost.ensemble.calibrate import Calibrator
+from radboost.ensemble.constraints import project
 from radboost.ensemble.policy import Policy
+from radboost.ensemble.result import BlendConfig, BlendResult
 from radboost.errors import MismatchError, UserError
 from radboost.metrics import Bootstrap
 from radboost.pipeline.outside import Outside
 
 __all__ = ["FORMAT", "Blend", "blend_outside", "make_blend"]
 
-FORMAT = 2
+FloatArray: TypeAlias = npt.NDArray[np.float64]
+
+FORMAT = 3
 
 
 @dataclass(frozen=True)
@@ -57,10 +66,29 @@ class Blend:
         """Weight by member, by target."""
         return {t["target"]: t["weights"] for t in self.header["targets"]}
 
-    @property
-    def intercepts(self) -> dict[str, list[float]]:
-        """Intercepts of a blend in logit space, by target; empty in probability space."""
-        return {t["target"]: t["intercepts"] for t in self.header["targets"]}
+    def apply(self, members: Mapping[str, Mapping[str, FloatArray]], units: int) -> dict[str, FloatArray]:
+        """Blend new predictions: weigh, calibrate, and move to where the task's constraints hold.
+
+        Parameters
+        ----------
+        members
+            Probabilities (units, classes) by member, by target.
+        units
+            How many there are.
+
+        Raises
+        ------
+        MismatchError, TableError
+            As `radboost.ensemble.apply.apply_blend`.
+        """
+        found = {}
+        for target in self.header["targets"]:
+            name, missing = target["target"], self.header["config"]["missing"]
+            p = apply_blend(target["weights"], members[name], target["intercepts"], units, missing)
+            found[name] = Calibrator.from_dict(target["calibration"]).apply(p)
+        constraints = [AnyOf(each["whole"], tuple(each["parts"])) for each in self.header["constraints"]]
+        rows = np.arange(units)
+        return project(constraints, found, dict.fromkeys(found, rows))
 
     @property
     def thresholds(self) -> dict[str, float | None]:
@@ -79,7 +107,7 @@ class Blend:
 
 
 def make_blend(
-    runs: Sequence[Path], policy: str, out: Path, *, space: str = "auto", overwrite: bool = False
+    runs: Sequence[Path], policy: str, out: Path, *, config: BlendConfig | None = None, overwrite: bool = False
 ) -> BlendResult:
     """Blend runs under a policy, and write the blend with the models that carry weight.
 
@@ -91,8 +119,8 @@ def make_blend(
         ``safe``, ``risky`` or ``robust``.
     out, overwrite
         Where it is written.
-    space
-        ``auto``, ``prob`` or ``logit``.
+    config
+        How it is made; constraints between targets are the task's.
 
     Returns
     -------
@@ -113,7 +141,8 @@ def make_blend(
     # Two runs may both have an "mlp/fused": numbers in the order given keep them apart.
     prefixes = [f"{i}:" if len(loaded) > 1 else "" for i in range(1, len(loaded) + 1)]
     joined = Predictions.join(_prefixed(run.predictions, p) for run, p in zip(loaded, prefixes, strict=True))
-    result = fit_blend(joined, Policy(policy), Bootstrap(), space)
+    config = replace(config or BlendConfig(), constraints=loaded[0].task.constraints)
+    result = fit_blend(joined, Policy(policy), Bootstrap(), config)
     carrying = {name for target in result.targets for name, weight in target.weights.items() if weight > 0}
     with _folder(out, result, overwrite=overwrite) as folder:
         parts, carrying_runs = [], []
@@ -137,7 +166,7 @@ def make_blend(
 
 
 def blend_outside(
-    outside: Outside, policy: str, out: Path, *, space: str = "auto", overwrite: bool = False
+    outside: Outside, policy: str, out: Path, *, config: BlendConfig | None = None, overwrite: bool = False
 ) -> BlendResult:
     """Blend predictions that were made elsewhere; the blend holds weights and scores, and no models.
 
@@ -145,11 +174,12 @@ def blend_outside(
     ----------
     outside
         What was read.
-    policy, out, space, overwrite
+    policy, out, config, overwrite
         As for `make_blend`.
     """
     refuse_existing(out, "blend", overwrite)
-    result = fit_blend(outside.predictions, Policy(policy), Bootstrap(), space)
+    config = replace(config or BlendConfig(), constraints=outside.constraints)
+    result = fit_blend(outside.predictions, Policy(policy), Bootstrap(), config)
     with _folder(out, result, overwrite=overwrite) as folder:
         content = {
             **result.to_dict(),

@@ -18,8 +18,9 @@ from radboost.data.phantom.breast import BreastPhantom, write_rsna_breast
 from radboost.data.predictions import Predictions
 from radboost.data.progress import Progress, Silent
 from radboost.data.tasks import get_task
-from radboost.ensemble.blend import BlendResult, fit_blend
+from radboost.ensemble.blend import fit_blend
 from radboost.ensemble.policy import Policy
+from radboost.ensemble.result import BlendResult
 from radboost.ensemble.score import Score
 from radboost.extractor.backbone import BackboneConfig
 from radboost.extractor.config import ExtractConfig

@@ -17,6 +17,7 @@ from radboost.data.folder import digest
 from radboost.data.identity import keyed_hashes
 from radboost.data.predictions import COLUMNS, Predictions
 from radboost.data.table import read_table
+from radboost.data.task import AnyOf, Task
 from radboost.errors import TableError, UserError, offenders
 
 __all__ = ["Outside", "OutsideConfig", "read_outside"]
@@ -39,12 +40,18 @@ class OutsideConfig:
     group
         Regular expression that finds the group in a unit's name, for labels without a column `group`.
     class_weights
-        Task weight of a unit by its class, 1 for those not named.
+        Task weight of a unit by its class; 1, or the task's, for those not named.
+    task
+        Names the targets of a table, and brings their class weights and constraints; a cohort has its own.
+    missing
+        ``renormalise``: a row of a file with an empty cell is as if it were not there.
     """
 
     labels: Path
     group: str | None = None
     class_weights: Mapping[str, float] = field(default_factory=dict)
+    task: Task | None = None
+    missing: str = "error"
 
 
 @dataclass(frozen=True)
@@ -59,11 +66,14 @@ class Outside:
         Names of the classes by target; of a binary target its own name only.
     key_id
         Tells whose hashes these are.
+    constraints
+        Between targets, of the task where one is known.
     """
 
     predictions: Predictions
     classes: dict[str, tuple[str, ...]]
     key_id: str
+    constraints: tuple[AnyOf, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -77,6 +87,7 @@ class _Truth:
     classes: dict[str, tuple[str, ...]]
     key: bytes
     fold_hash: str
+    constraints: tuple[AnyOf, ...] = ()
 
 
 def read_outside(files: Sequence[Path], config: OutsideConfig) -> Outside:
@@ -101,6 +112,8 @@ def read_outside(files: Sequence[Path], config: OutsideConfig) -> Outside:
     if len(set(names)) < len(names):
         raise UserError("two files have one name, which names the member", got=offenders(sorted(names)))
     tables = [_numbers(path) for path in files]
+    if config.missing == "renormalise":
+        tables = [table.dropna() for table in tables]
     columns = list(tables[0].columns)
     for path, table in zip(files, tables, strict=True):
         if list(table.columns) != columns:
@@ -118,7 +131,7 @@ def read_outside(files: Sequence[Path], config: OutsideConfig) -> Outside:
     ]
     long = pd.concat(parts, ignore_index=True).assign(target_weight=1.0, fold_hash=truth.fold_hash, kind="regular")
     key_id = hashlib.blake2b(truth.key, digest_size=16).hexdigest()
-    return Outside(Predictions(long[list(COLUMNS)].astype(COLUMNS)), truth.classes, key_id)
+    return Outside(Predictions(long[list(COLUMNS)].astype(COLUMNS)), truth.classes, key_id, truth.constraints)
 
 
 def _numbers(path: Path) -> pd.DataFrame:
@@ -161,36 +174,53 @@ def _of_table(config: OutsideConfig, columns: list[str], several: bool) -> _Trut
     given = table[columns].to_numpy(float)
     if not np.isin(given[~np.isnan(given)], (0, 1)).all():
         raise TableError("labels must be 0, 1 or empty", where=config.labels)
-    if several:
-        classes = {"label": tuple(columns)}
+    classes = _classes(columns, config.task, several=several)
+    if len(classes) == 1 and len(columns) > 1:
+        (target,) = classes
         known = np.nansum(given, axis=1)
         if (known > 1).any():
             units = table.index[known > 1].tolist()
             raise TableError("units have several true classes", where=config.labels, got=offenders(units))
-        label = pd.DataFrame(
-            {"label": np.where(known == 1, np.nan_to_num(given).argmax(axis=1), -1)}, index=table.index
-        )
+        label = pd.DataFrame({target: np.where(known == 1, np.nan_to_num(given).argmax(axis=1), -1)}, index=table.index)
     else:
-        classes = {name: (name,) for name in columns}
         label = table[columns].fillna(-1).astype(int)
     unknown = sorted(set(config.class_weights) - set(columns))
     if unknown:
         do = f"Classes: {', '.join(columns)}"
         raise UserError("no such class", where="--class-weight", got=offenders(unknown), do=do)
     own = table["weight"].fillna(1.0) if "weight" in table.columns else pd.Series(1.0, table.index)
-    weight = pd.DataFrame({target: own * _by_class(label[target], names, config) for target, names in classes.items()})
+    weight = pd.DataFrame({name: own * _by_class(label[name], name, classes[name], config) for name in classes})
     fold = table["fold"].fillna(0).astype(int) if "fold" in table.columns else pd.Series(0, table.index)
     # Hashed under what the labels say, so that blends of the same labels can be compared.
     key = hashlib.sha256(pd.util.hash_pandas_object(table, index=True).to_numpy().tobytes()).digest()
-    return _Truth(label, weight, _groups(table, config), fold, classes, key, digest(sorted(fold.to_dict().items())))
+    fold_hash = digest(sorted(fold.to_dict().items()))
+    constraints = config.task.constraints if config.task else ()
+    return _Truth(label, weight, _groups(table, config), fold, classes, key, fold_hash, constraints)
 
 
-def _by_class(label: pd.Series, names: tuple[str, ...], config: OutsideConfig) -> npt.NDArray[np.float64]:
-    if len(names) == 1:
-        # The weight of a binary target's name is that of its positives.
-        return np.where(label == 1, config.class_weights.get(names[0], 1.0), 1.0)
-    weights = np.array([*(config.class_weights.get(name, 1.0) for name in names), 1.0])
-    return np.asarray(weights[label.to_numpy()], np.float64)
+def _classes(columns: list[str], task: Task | None, *, several: bool) -> dict[str, tuple[str, ...]]:
+    """Classes by target, in the order of the columns."""
+    if task is None:
+        return {"label": tuple(columns)} if several else {name: (name,) for name in columns}
+    if any(not target.binary for target in task.targets) and len(task.targets) > 1:
+        do = "Blend the files of one target at a time, without --task"
+        raise UserError("has several targets of several classes", where="--task", got=task.name, do=do)
+    wanted = [name for t in task.targets for name in ((t.name,) if t.binary else t.classes)]
+    if sorted(wanted) != sorted(columns):
+        got, do = ", ".join(columns), f"Task {task.name} has {', '.join(wanted)}"
+        raise TableError("the files do not predict what the task asks for", got=got, do=do)
+    first = task.targets[0]
+    return {name: (name,) for name in columns} if first.binary else {first.name: tuple(columns)}
+
+
+def _by_class(label: pd.Series, target: str, names: tuple[str, ...], config: OutsideConfig) -> npt.NDArray[np.float64]:
+    known = config.task.target(target) if config.task else None
+    # The weight of a binary target's name is that of its positives.
+    classes = ("", names[0]) if len(names) == 1 else names
+    order = range(len(classes)) if known is None or known.binary else [known.classes.index(name) for name in classes]
+    given = known.weights if known and known.weights else (1.0,) * len(classes)
+    weights = [config.class_weights.get(name, given[k]) for name, k in zip(classes, order, strict=True)]
+    return np.asarray(np.array([*weights, 1.0])[label.to_numpy()], np.float64)
 
 
 def _groups(table: pd.DataFrame, config: OutsideConfig) -> pd.Series:
@@ -216,8 +246,10 @@ def _of_cohort(config: OutsideConfig, columns: list[str]) -> _Truth:
     if cohort.key is None:
         do = "Give the cohort that it was shared from"
         raise UserError("a shared cohort does not tell the units' names", where=config.labels, do=do)
-    if config.group is not None or config.class_weights:
-        raise UserError("a cohort has groups and weights of its own", where=config.labels, do="Leave the options out")
+    if config.group is not None or config.class_weights or config.task is not None:
+        raise UserError(
+            "a cohort has groups, weights and a task of its own", where=config.labels, do="Leave the options out"
+        )
     classes = {t.name: (t.name,) if t.binary else t.classes for t in task.targets}
     wanted = [name for names in classes.values() for name in names]
     if sorted(wanted) != sorted(columns):
@@ -227,7 +259,7 @@ def _of_cohort(config: OutsideConfig, columns: list[str]) -> _Truth:
         cohort.targets.pivot(index="unit", columns="target", values=name) for name in ("label", "task_weight")
     )
     units = cohort.units.set_index("unit").loc[label.index]
-    return _Truth(label, weight, units["group"], units["fold"], classes, cohort.key, cohort.fold_hash)
+    return _Truth(label, weight, units["group"], units["fold"], classes, cohort.key, cohort.fold_hash, task.constraints)
 
 
 def _rows(name: str, table: pd.DataFrame, truth: _Truth, where: Path) -> list[pd.DataFrame]:

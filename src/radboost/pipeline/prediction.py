@@ -22,7 +22,6 @@ from radboost.data.predictions import Predictions, member_name
 from radboost.data.progress import Progress, Silent
 from radboost.data.store import EmbeddingStore
 from radboost.data.submission import decide, parse_threshold, submission
-from radboost.ensemble.apply import apply_blend
 from radboost.errors import ExistsError, LeakError, MismatchError, UserError, offenders
 from radboost.extractor.config import ExtractConfig
 from radboost.extractor.extract import extract
@@ -255,10 +254,7 @@ def _blend_design(blend: Blend, design: Design) -> dict[str, FloatArray]:
         for (member, kind), by_target in run.predict(design).items():
             for target, values in by_target.items():
                 members[target][prefix + member_name(member, kind)] = values
-    return {
-        name: apply_blend(blend.weights[name], parts, blend.intercepts[name], len(design))
-        for name, parts in members.items()
-    }
+    return blend.apply(members, len(design))
 
 
 def _refuse_trained(blend: Blend, design: Design) -> None:

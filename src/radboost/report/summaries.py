@@ -15,7 +15,7 @@ from radboost.report.tables import Table, interval, number
 if TYPE_CHECKING:
     from radboost.booster.run import Run
     from radboost.booster.score import Score
-    from radboost.ensemble.blend import BlendResult, TargetBlend
+    from radboost.ensemble.result import BlendResult, TargetBlend
     from radboost.ensemble.score import Regret
     from radboost.extractor.extract import ExtractResult
     from radboost.pipeline.compare import Compared
@@ -165,7 +165,15 @@ def _weights(target: TargetBlend, out: Path) -> Table:
     mixed = "logits, with an intercept" if target.space == "logit" else "probabilities"
     notes = [f"weights of {mixed}; certified: within {target.gap:.0e} nats of the best blend of that kind"]
     if left_out:
-        notes.append(f"{left_out} of {len(rows)} members carry no weight")
+        dropped = f", {len(target.dropped)} of them dropped since they help neither loss" if target.dropped else ""
+        notes.append(f"{left_out} of {len(rows)} members carry no weight{dropped}")
+    if 0 < target.share < 1:
+        notes.append(f"drawn towards the weights that all targets share: their rows count {target.share:g}")
+    calibrated = target.calibrated
+    if calibrated.calibrator.method != "none":
+        pairs = (("calibration error", calibrated.ece), ("Brier score", calibrated.brier))
+        what = ", ".join(f"{name} {number(before)} to {number(after)}" for name, (before, after) in pairs)
+        notes.append(f"calibrated ({calibrated.calibrator.method}), cross-fitted: {what}")
     shown = tuple((name, f"{weight:.3f}") for name, weight in rows if weight > 0)
     return Table(f"blend {out}: weights for {target.target}", ("member", "weight"), shown, tuple(notes))
 
