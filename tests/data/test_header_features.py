@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -13,9 +14,11 @@ import pytest
 from radboost.data.cohort import Cohort
 from radboost.data.dicom import DicomImage, write_dicom
 from radboost.data.frame_values import PIXELS
-from radboost.data.header_features import GEOMETRY, WORDS
+from radboost.data.header_features import GEOMETRY, WORDS, widened
 from radboost.data.index import IndexConfig, index
-from radboost.errors import PixelError, UserError
+from radboost.data.splits import FoldSpec
+from radboost.data.task import Metadata, Slots, Target, Task
+from radboost.errors import PixelError, TaskError, UserError
 
 FRAME = np.array([[0, 10, 20, 30], [30, 30, 30, 4000]], np.uint16)
 CT = {
@@ -168,3 +171,27 @@ def test_they_are_saved_with_the_cohort(tmp_path):
 def test_an_unknown_choice_is_refused(tmp_path):
     with pytest.raises(UserError, match=r"--headers.*none, geometry, pixels, all"):
         index(tmp_path, None, IndexConfig(headers="some"))
+
+
+def test_the_features_that_a_task_declares_are_made_unasked(tmp_path):
+    root = stack(tmp_path / "d")
+    rows = [f"{k}.dcm,P{k},{k % 2}" for k in range(4)]
+    (root / "train.csv").write_text("\n".join(["file,patient,sick", *rows]) + "\n")
+    task = Task("t", "train.csv", ("file",), "patient", (Target("sick", "sick"),), slots=Slots())
+    task = replace(task, images=replace(task.images, paths=("{file}",)))
+    how = IndexConfig(folds=FoldSpec(2), workers=1)
+    assert index(root, task, how).cohort.headers is None
+    declared = replace(task, metadata=Metadata(headers=("slice_thickness",)))
+    table = index(root, declared, how).cohort.headers
+    assert list(table.columns) == ["crop_id", *GEOMETRY, *WORDS]
+    assert table["slice_thickness"].tolist() == [5] * 4
+    with pytest.raises(TaskError, match=r"no such header features \(got thickness\). Known: row_x"):
+        index(root, replace(task, metadata=Metadata(headers=("thickness",))), how)
+
+
+@pytest.mark.parametrize("choice", ["none", "geometry", "pixels", "all"])
+def test_a_choice_is_never_narrowed(choice):
+    assert widened(choice, []) == choice
+    assert widened(choice, [PIXELS[0]]) == {"none": "pixels", "geometry": "all"}.get(choice, choice)
+    assert widened(choice, ["plane"]) == {"none": "geometry", "pixels": "all"}.get(choice, choice)
+    assert widened(choice, ["rows", PIXELS[0]]) == "all"

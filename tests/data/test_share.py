@@ -118,6 +118,15 @@ def test_it_gives_the_same_design_and_the_same_predictions(private, shared, stor
     pd.testing.assert_frame_equal(*tables)
 
 
+def test_what_is_derived_from_links_and_shared_columns_is_kept(private, tmp_path):
+    meta = replace(private.need_task().metadata, counts=True, headers=("rows",), relative=("age", "rows"))
+    rich = replace(private, task=replace(private.need_task(), metadata=meta))
+    one = share_cohort(rich, tmp_path / "one", ["age"]).need_task().metadata
+    assert (one.numeric, one.counts, one.headers, one.relative) == (("age",), True, (), ("age",))
+    none = share_cohort(rich, tmp_path / "none").need_task().metadata
+    assert (none.counts, none.relative) == (True, ())
+
+
 def test_only_the_metadata_asked_for_is_there(private, tmp_path):
     none = share_cohort(private, tmp_path / "none")
     assert not [c for c in none.manifest.columns if c.startswith("metadata.")]

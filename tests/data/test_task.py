@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 
 from radboost.data.task import AnyOf, Metadata, Target, Task
 from radboost.data.tasks import TASKS, get_task
 from radboost.errors import TaskError
+
+DOCS = Path(__file__).resolve().parents[2] / "docs" / "tasks"
 
 TOML = """
 table = "labels.csv"
@@ -30,6 +34,16 @@ aliases = { ML = "MLO" }
 categorical = ["laterality"]
 """
 
+FEATURES = """
+[slots]
+pool = ["mean", "max", "std", "best-3"]
+[metadata]
+numeric = ["age"]
+counts = true
+headers = ["slice_thickness", "manufacturer"]
+relative = ["age", "slice_thickness"]
+"""
+
 
 @pytest.mark.parametrize("task", TASKS.values(), ids=lambda t: t.name)
 def test_round_trip_through_json(task):
@@ -45,6 +59,61 @@ def test_toml_becomes_a_task(tmp_path):
     assert task.target("density").predicted == (0, 1, 2)
     assert task.slots.aliases == (("ML", "MLO"),)
     assert Task.from_dict(json.loads(json.dumps(task.as_dict()))) == task
+
+
+def test_features_are_declared(tmp_path):
+    path = tmp_path / "films.toml"
+    path.write_text(TOML.partition("[slots]")[0] + FEATURES)
+    task = get_task(str(path))
+    assert task.slots.pool == ("mean", "max", "std", "best-3")
+    assert task.metadata == Metadata(
+        numeric=("age",),
+        counts=True,
+        headers=("slice_thickness", "manufacturer"),
+        relative=("age", "slice_thickness"),
+    )
+    assert task.feature_columns == ("age",), "the table needs no column for what is derived"
+    assert Task.from_dict(json.loads(json.dumps(task.as_dict()))) == task
+
+
+def test_a_file_written_before_pools_and_neighbours_reads_as_it_did(tmp_path):
+    path = tmp_path / "films.toml"
+    path.write_text(TOML)
+    task = get_task(str(path))
+    old = task.as_dict()
+    for part, names in (("slots", ("pool", "neighbours")), ("metadata", ("counts", "headers", "relative"))):
+        for name in names:
+            del old[part][name]
+    assert Task.from_dict(old) == task
+    assert (task.slots.pool, task.slots.neighbours) == (("mean",), 0)
+
+
+WHOLE, *PARTS = re.findall(r"```toml\n(.*?)```", (DOCS / "custom.md").read_text("utf-8"), re.DOTALL)
+OPTIONS = re.findall(r"^# \w+ = .*$", WHOLE.partition("# [constraints]")[0], re.MULTILINE)
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_every_option_of_the_documented_file_is_read(tmp_path, option):
+    path = tmp_path / "films.toml"
+    path.write_text(WHOLE)
+    plain = get_task(str(path))
+    assert plain.slots.side == "side"
+    path.write_text(WHOLE.replace(option, option.removeprefix("# ")))
+    # These two lines show the defaults.
+    assert (get_task(str(path)) == plain) == option.startswith(("# classes", "# box_unit"))
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_every_documented_part_is_read(tmp_path, part):
+    path = tmp_path / "films.toml"
+    path.write_text(WHOLE.partition("[slots]")[0] + part)
+    get_task(str(path))
+
+
+def test_constraints_are_declared(tmp_path):
+    path = tmp_path / "films.toml"
+    path.write_text(TOML.replace("[images]", "[targets.benign]\n[constraints]\nmalignant = ['benign']\n[images]"))
+    assert get_task(str(path)).constraints == (AnyOf("malignant", ("benign",)),)
 
 
 @pytest.mark.parametrize(
@@ -68,6 +137,21 @@ def test_toml_becomes_a_task(tmp_path):
         (('crop = "breast"', "windows = [[1, 0]]"), "windows must be pairs"),
         (('classes = ["F", "G", "D"]', 'classes = "FGD"'), "classes must be a list"),
         (('classes = ["F", "G", "D"]', 'classes = ["F", "G"]\nweights = [nan, 1]'), "one weight of at least 0"),
+        (('values = ["MLO"]', 'pool = ["median"]\nvalues = ["MLO"]'), r"\(got median\). Known: mean, max, std, best-K"),
+        (('values = ["MLO"]', 'pool = ["best-0"]\nvalues = ["MLO"]'), "pool is unknown"),
+        (('values = ["MLO"]', 'pool = []\nvalues = ["MLO"]'), "at least one"),
+        (('values = ["MLO"]', 'pool = ["max", "max"]\nvalues = ["MLO"]'), "pool must hold distinct"),
+        (('values = ["MLO"]', 'pool = "max"\nvalues = ["MLO"]'), "slots.pool must be a list of text"),
+        (('values = ["MLO"]', "neighbours = -1\nvalues = ['MLO']"), "neighbours must be a whole number"),
+        (('values = ["MLO"]', "neighbours = true\nvalues = ['MLO']"), "neighbours must be a whole number"),
+        (('values = ["MLO"]', "neighbours = 1\npool = ['max']\nvalues = ['MLO']"), "exclude each other"),
+        (("[metadata]", '[metadata]\ncounts = "yes"'), "counts must be true or false"),
+        (("[metadata]", '[metadata]\nheaders = "rows"'), "metadata.headers must be a list of text"),
+        (("[metadata]", '[metadata]\nheaders = ["rows", "rows"]'), "names a column twice"),
+        (("[metadata]", '[metadata]\nheaders = ["rows"]\nforbidden = ["rows"]'), "forbidden as features"),
+        (("[metadata]", '[metadata]\nheaders = ["rows"]\nrelative = ["age"]'), r"no number \(got age\). Known: rows"),
+        (("[images]", '[constraints]\nmalignant = "benign"\n[images]'), "must be a list of targets"),
+        (("[images]", "[constraints]\nmalignant = ['density']\n[images]"), "no binary target"),
         (("[slots]", '[submission]\nid_column = "malignant"\n[slots]'), "name of the id column"),
     ],
 )

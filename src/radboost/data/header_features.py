@@ -12,9 +12,9 @@ from radboost.data.frame_values import PIXELS
 from radboost.data.journal import Values
 from radboost.data.scan import Scan
 from radboost.data.series import Arranged
-from radboost.errors import UserError
+from radboost.errors import TaskError, UserError, offenders
 
-__all__ = ["GEOMETRY", "HEADERS", "WORDS", "check_headers", "header_features"]
+__all__ = ["GEOMETRY", "HEADERS", "WORDS", "check_headers", "header_features", "widened"]
 
 HEADERS = ("none", "geometry", "pixels", "all")
 """Which features go into the cohort: of header and series, of the pixels, both."""
@@ -40,6 +40,26 @@ def check_headers(choice: str) -> None:
     if choice not in HEADERS:
         do = f"Known: {', '.join(HEADERS)}"
         raise UserError("unknown choice of header features", where="--headers", got=choice, do=do)
+
+
+def widened(choice: str, names: Sequence[str]) -> str:
+    """Widen a choice of features so that it holds those that a task declares.
+
+    Raises
+    ------
+    TaskError
+        There is no feature of a name.
+
+    >>> widened("none", ["slice_thickness"])
+    'geometry'
+    """
+    pixels = any(name in PIXELS for name in names)
+    unknown = [name for name in names if name not in (*GEOMETRY, *WORDS, *PIXELS)]
+    if unknown:
+        do = f"Known: {', '.join((*GEOMETRY, *WORDS, *PIXELS))}"
+        raise TaskError("there are no such header features", where="[metadata] headers", got=offenders(unknown), do=do)
+    geometry = len(names) > sum(name in PIXELS for name in names)
+    return HEADERS[(geometry or choice in ("geometry", "all")) + 2 * (pixels or choice in ("pixels", "all"))]
 
 
 def header_features(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import TypedDict
 
@@ -15,7 +15,7 @@ from radboost.data import table as tables
 from radboost.data.cohort import LINKS, METADATA, TARGETS, TRAIN, Cohort
 from radboost.data.dicom import Header
 from radboost.data.frame_values import frame_values
-from radboost.data.header_features import check_headers, header_features
+from radboost.data.header_features import check_headers, header_features, widened
 from radboost.data.identity import new_key
 from radboost.data.journal import Journal
 from radboost.data.locate import find_table, image_paths, walk
@@ -55,7 +55,7 @@ class IndexConfig:
         The first file that cannot be read ends the run.
     headers
         Which header features the cohort holds: ``none``, ``geometry``, ``pixels`` (which decodes every image) or
-        ``all``.
+        ``all``; and in any case those that the task declares.
     journal
         File that takes down what was read, so that a run that was cut off goes on; to be removed by the caller once
         the cohort is saved. None: nothing is kept.
@@ -123,6 +123,8 @@ def index(
     """
     config, progress = config or IndexConfig(), progress or Silent()
     check_headers(config.headers)
+    if task is not None:
+        config = replace(config, headers=widened(config.headers, task.metadata.headers))
     with Journal(config.journal, root) as journal:
         job = _Job(root, config, journal, progress)
         cohort = _folder(job) if task is None else _table(job, task)

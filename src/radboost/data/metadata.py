@@ -184,6 +184,9 @@ def numbers(column: pd.Series[Any]) -> npt.NDArray[np.float64]:
     TableError
         A cell holds text that is no number.
     """
+    if pd.api.types.is_float_dtype(column):
+        found = column.to_numpy(dtype=np.float64, na_value=np.nan)
+        return np.where(np.isfinite(found), found, np.nan)
     text = category_text(column)
     values = pd.to_numeric(text.where(text != MISSING), errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
     bad = text[np.isnan(values) & (text != MISSING).to_numpy()]

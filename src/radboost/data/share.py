@@ -105,7 +105,10 @@ def _shared_task(task: Task, metadata: Sequence[str]) -> Task:
     numeric, categorical = (
         tuple(c for c in columns if c in metadata) for columns in (task.metadata.numeric, task.metadata.categorical)
     )
-    return replace(task, metadata=Metadata(numeric, categorical, task.metadata.forbidden))
+    # Header features stay behind, and with them what is relative to one.
+    relative = tuple(name for name in task.metadata.relative if name in numeric)
+    kept = Metadata(numeric, categorical, task.metadata.forbidden, task.metadata.counts, relative=relative)
+    return replace(task, metadata=kept)
 
 
 def _hashes(cohort: Cohort, kind: str, names: pd.Series) -> dict[str, str]:

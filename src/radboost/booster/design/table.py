@@ -93,7 +93,7 @@ def _headers(cohort: Cohort, units: _Units) -> Iterator[tuple[str, npt.NDArray[A
         return
     table = cohort.header_features()
     if table is None:
-        do = "Index the data with --headers all; a shared cohort has none"
+        do = "Index the data anew with this task; a shared cohort has none"
         raise UserError("the cohort holds no header features", where=cohort.folder, got=offenders(names), do=do)
     known = [column for column in table.columns if column != "crop_id"]
     unknown = [name for name in names if name not in known]
