@@ -47,6 +47,27 @@ def test_any_rows_in_any_order(store):
     assert store.read("avg", dtype=np.float16).dtype == np.float16
 
 
+@pytest.mark.parametrize("at_a_time", [1, 2, 100])
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_gathering_in_pieces_changes_nothing_and_the_result_is_the_callers(store, monkeypatch, at_a_time, dtype):
+    monkeypatch.setattr("radboost.data.store.reader.GATHERED", at_a_time)
+    whole, rows = np.concatenate(list(store.blocks("max"))), [5, 0, 3, 3, 2]
+    found = store.read("max", rows, dtype)
+    assert found.dtype == dtype
+    assert np.array_equal(found, whole[rows].astype(dtype))
+    found[:] = 0
+    assert np.array_equal(store.read("max", rows, dtype), whole[rows].astype(dtype))
+
+
+@pytest.mark.parametrize("changes", [{"dtype": "float32"}, {"pools": {"avg": 4, "max": 3}}])
+def test_a_header_that_says_otherwise_than_a_shard_is_refused(store, changes):
+    # Rows are cut out of the bytes by width and type, so a wrong one would give other numbers.
+    path = store.folder / "store.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    with pytest.raises(FormatError, match="part-00000.*as the header says"):
+        EmbeddingStore.open(store.folder).read("avg", [0])
+
+
 @pytest.mark.parametrize("rows", [[-1], [6]])
 def test_an_absent_row_is_never_another_row(store, rows):
     # rows_of gives -1 for what is absent; numpy would take the last row for it.
