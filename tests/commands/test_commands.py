@@ -127,6 +127,10 @@ def test_risky_uses_the_weights_given(radboost, cohort, store, tmp_path):
     text = radboost("blend", "risky", tmp_path / "run", "--out", tmp_path / "risky").output
     assert "risky equals safe" not in text
     assert "weighted" in text
+    assert "where safe, risky and robust cross" in text
+    assert {"sweep.json", "sweep.png"} <= {path.name for path in (tmp_path / "risky").iterdir()}
+    radboost("blend", "safe", tmp_path / "run", "--out", tmp_path / "safe", "--no-sweep", "--keep-all")
+    assert not (tmp_path / "safe" / "sweep.json").exists()
 
 
 def test_predict_writes_the_submission_format(radboost, blend, new_exams, tmp_path):

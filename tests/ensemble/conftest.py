@@ -73,6 +73,31 @@ def multi_predictions(seed: int = 0, *, patients: int = 100) -> Predictions:
     return Predictions(pd.concat(parts, ignore_index=True)[list(COLUMNS)].astype(COLUMNS))
 
 
+def shifted_predictions(seed: int, patients: int, *, common: float) -> Predictions:
+    """Two strata; one member reads the common one well, the other the rare one, which is common in the target."""
+    random = np.random.default_rng(seed)
+    rare = random.random(patients) > common
+    y = (random.random(patients) < np.where(rare, 0.5, 0.15)).astype(float)
+    shared = {
+        "unit": [f"u{k}" for k in range(patients)],
+        "target": "any",
+        "class": 1,
+        "y": y,
+        "task_weight": 1.0,
+        # The known density ratio: in the target nine tenths are of the stratum that is rare here.
+        "target_weight": np.where(rare, 0.9 / (1 - common), 0.1 / common),
+        "group": [f"g{k}" for k in range(patients)],
+        "fold": random.permutation(patients) % 5,
+        "fold_hash": "0" * 64,
+    }
+    parts = []
+    for member, good in (("common", ~rare), ("rare", rare)):
+        # Sure of itself everywhere, right in one stratum only.
+        logit = np.where(good, 2.5 * (2 * y - 1), 0.3 * (2 * y - 1)) + random.normal(0, 1.2, patients)
+        parts.append(pd.DataFrame(shared | {"p": 1 / (1 + np.exp(-logit)), "member": member, "kind": "regular"}))
+    return Predictions(pd.concat(parts, ignore_index=True)[list(COLUMNS)].astype(COLUMNS))
+
+
 @pytest.fixture
 def binary():
     """Make binary predictions: see `binary_predictions`."""
@@ -83,3 +108,9 @@ def binary():
 def multi():
     """Make predictions of three classes: see `multi_predictions`."""
     return multi_predictions
+
+
+@pytest.fixture(scope="session")
+def shifted():
+    """Make predictions of a set that differs from its target: see `shifted_predictions`."""
+    return shifted_predictions

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 import pytest
 
-from radboost.data.predictions import COLUMNS, Predictions
 from radboost.ensemble.blend import fit_blend
 from radboost.ensemble.policy import Policy
 from radboost.ensemble.result import BlendConfig
@@ -15,38 +13,13 @@ from radboost.metrics import Bootstrap, log_loss
 QUICK = Bootstrap(replicates=50)
 
 
-def shifted(seed: int, patients: int, *, common: float) -> Predictions:
-    """Two strata; one member reads the common one well, the other the rare one, which is common in the target."""
-    random = np.random.default_rng(seed)
-    rare = random.random(patients) > common
-    y = (random.random(patients) < np.where(rare, 0.5, 0.15)).astype(float)
-    shared = {
-        "unit": [f"u{k}" for k in range(patients)],
-        "target": "any",
-        "class": 1,
-        "y": y,
-        "task_weight": 1.0,
-        # The known density ratio: in the target nine tenths are of the stratum that is rare here.
-        "target_weight": np.where(rare, 0.9 / (1 - common), 0.1 / common),
-        "group": [f"g{k}" for k in range(patients)],
-        "fold": random.permutation(patients) % 5,
-        "fold_hash": "0" * 64,
-    }
-    parts = []
-    for member, good in (("common", ~rare), ("rare", rare)):
-        # Sure of itself everywhere, right in one stratum only.
-        logit = np.where(good, 2.5 * (2 * y - 1), 0.3 * (2 * y - 1)) + random.normal(0, 1.2, patients)
-        parts.append(pd.DataFrame(shared | {"p": 1 / (1 + np.exp(-logit)), "member": member, "kind": "regular"}))
-    return Predictions(pd.concat(parts, ignore_index=True)[list(COLUMNS)].astype(COLUMNS))
-
-
 @pytest.fixture(scope="module")
-def blends():
+def blends(shifted):
     learnt = shifted(0, 4000, common=0.9)
     return {policy: fit_blend(learnt, policy, QUICK, BlendConfig("prob")) for policy in Policy}
 
 
-def losses(blends, common: float) -> dict[Policy, float]:
+def losses(shifted, blends, common: float) -> dict[Policy, float]:
     """Loss of each policy's weights on new patients of whom so many are of the common stratum."""
     block = next(iter(shifted(99, 20_000, common=common).blocks()))
     found = {}
@@ -56,8 +29,8 @@ def losses(blends, common: float) -> dict[Policy, float]:
     return found
 
 
-def test_each_policy_wins_where_it_is_meant_to_and_robust_regrets_least(blends):
-    plain, target = losses(blends, 0.9), losses(blends, 0.1)
+def test_each_policy_wins_where_it_is_meant_to_and_robust_regrets_least(shifted, blends):
+    plain, target = losses(shifted, blends, 0.9), losses(shifted, blends, 0.1)
     assert plain[Policy.SAFE] < plain[Policy.ROBUST] < plain[Policy.RISKY]
     assert target[Policy.RISKY] < target[Policy.ROBUST] < target[Policy.SAFE]
     worst = {p: max(plain[p] - min(plain.values()), target[p] - min(target.values())) for p in Policy}

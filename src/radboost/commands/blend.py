@@ -55,6 +55,9 @@ def blend(
     task: Annotated[
         str | None, typer.Option("--task", help="Task of the files: its targets, class weights and constraints.")
     ] = None,
+    sweep: Annotated[
+        bool, typer.Option("--sweep/--no-sweep", help="With target weights: where safe, risky and robust cross.")
+    ] = True,
     overwrite: Overwrite = False,
     debug: Debug = False,
 ) -> None:
@@ -65,11 +68,12 @@ def blend(
         from radboost.errors import UserError
         from radboost.pipeline.blending import blend_outside, make_blend
         from radboost.pipeline.outside import OutsideConfig, read_outside
+        from radboost.report.blend_figure import draw_sweeps
         from radboost.report.summaries import blend_tables
 
         if bool(runs) == bool(predictions):
             raise UserError("give runs, or --predictions and --labels", got="both" if runs else "neither")
-        config = BlendConfig(space, per_target, keep_all, missing, calibrate)
+        config = BlendConfig(space, per_target, keep_all, missing, calibrate, sweep=sweep)
         if runs:
             made = make_blend(runs, policy.value, out, config=config, overwrite=overwrite)
         else:
@@ -79,6 +83,8 @@ def blend(
             known = get_task(task) if task else None
             outside = read_outside(predictions or [], OutsideConfig(labels, group, weights, known, missing))
             made = blend_outside(outside, policy.value, out, config=config, overwrite=overwrite)
+        if made.sweeps:
+            draw_sweeps(made.sweeps, out / "sweep.png")
     for table in blend_tables(made, out):
         show(table)
     if runs:

@@ -12,7 +12,7 @@ from radboost.ensemble.policy import Policy
 from radboost.ensemble.score import Regret, Score, jsonable
 from radboost.errors import UserError
 
-__all__ = ["SHARING", "SPACES", "BlendConfig", "BlendResult", "Calibrated", "TargetBlend"]
+__all__ = ["SHARING", "SPACES", "BlendConfig", "BlendResult", "Calibrated", "Sweep", "TargetBlend"]
 
 SPACES = ("auto", "prob", "logit")
 """Where members are mixed: chosen by cross-fitting, the mean of probabilities, or the sum of logits."""
@@ -40,6 +40,8 @@ class BlendConfig:
         One of `radboost.ensemble.calibrate.METHODS`.
     constraints
         The task's, between targets; blended probabilities are moved to where they hold.
+    sweep
+        Whether the policies are compared in worlds other than the data, where there are target weights.
     """
 
     space: str = "auto"
@@ -48,6 +50,7 @@ class BlendConfig:
     missing: str = "error"
     calibrate: str = "none"
     constraints: tuple[AnyOf, ...] = ()
+    sweep: bool = True
 
     def __post_init__(self) -> None:
         options = (
@@ -146,6 +149,64 @@ class TargetBlend:
 
 
 @dataclass(frozen=True)
+class Sweep:
+    """How the policies do in worlds other than the data.
+
+    Attributes
+    ----------
+    target
+        Name of the target.
+    axis
+        ``strength``: power that the target weights are taken to, 0 for the data as they are, 1 for the target set as
+        simulated. ``prevalence``: rate of the last class, under the task's weights.
+    at
+        Worlds along the axis, rising.
+    losses
+        Cross-fitted log loss in each world, by policy.
+    """
+
+    target: str
+    axis: str
+    at: tuple[float, ...]
+    losses: dict[str, tuple[float, ...]]
+
+    def best(self, k: int) -> str:
+        """Policy of least loss in world k; of equals, the first."""
+        return min(self.losses, key=lambda policy: self.losses[policy][k])
+
+    def crossings(self) -> tuple[tuple[float, str, str], ...]:
+        """Where one policy takes over as the best: place (by straight lines), the one before, the one after."""
+        found = []
+        here = self.best(0)
+        for k, x in enumerate(self.at[:-1]):
+            place = x
+            # Between two worlds a third policy may be the best for a while.
+            while meets := [m for other in self.losses if (m := self._meeting(k, here, other)) and m[0] >= place]:
+                place, there = min(meets)
+                found.append((place, here, there))
+                here = there
+        return tuple(found)
+
+    def _meeting(self, k: int, first: str, second: str) -> tuple[float, str] | None:
+        """Where the second policy's line falls below the first's between worlds k and k + 1, and its name."""
+        left, right = (self.losses[first][i] - self.losses[second][i] for i in (k, k + 1))
+        if not left <= 0 < right:
+            return None
+        return self.at[k] + (self.at[k + 1] - self.at[k]) * left / (left - right), second
+
+    def to_dict(self) -> dict[str, object]:
+        """As JSON knows it."""
+        crossings = [{"at": x, "from": before, "to": after} for x, before, after in self.crossings()]
+        return {
+            "target": self.target,
+            "axis": self.axis,
+            "at": list(self.at),
+            "losses": self.losses,
+            "cross": crossings,
+        }
+
+
+@dataclass(frozen=True)
 class BlendResult:
     """A blend of all targets.
 
@@ -160,6 +221,8 @@ class BlendResult:
         weights, else regular.
     notes
         What the reader should know, of the blend as a whole.
+    sweeps
+        How this and the other policies do in other worlds, where that was asked for.
     """
 
     policy: Policy
@@ -167,11 +230,12 @@ class BlendResult:
     targets: tuple[TargetBlend, ...]
     predictions: Predictions
     notes: tuple[str, ...]
+    sweeps: tuple[Sweep, ...] = ()
 
     def to_dict(self) -> dict[str, object]:
         """Everything but the predictions, as JSON knows it."""
         targets = [target.to_dict() for target in self.targets]
-        config = {name: value for name, value in vars(self.config).items() if name != "constraints"}
+        config = {name: value for name, value in vars(self.config).items() if name not in ("constraints", "sweep")}
         constraints = [asdict(each) for each in self.config.constraints]
         content = {"policy": self.policy.value, "config": config, "constraints": constraints}
         return {**content, "targets": targets, "notes": list(self.notes)}

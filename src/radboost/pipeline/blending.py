@@ -22,6 +22,7 @@ from radboost.ensemble.calibrate import Calibrator
 from radboost.ensemble.constraints import project
 from radboost.ensemble.policy import Policy
 from radboost.ensemble.result import BlendConfig, BlendResult
+from radboost.ensemble.sweep import sweep
 from radboost.errors import MismatchError, UserError
 from radboost.metrics import Bootstrap
 from radboost.pipeline.outside import Outside
@@ -142,7 +143,7 @@ def make_blend(
     prefixes = [f"{i}:" if len(loaded) > 1 else "" for i in range(1, len(loaded) + 1)]
     joined = Predictions.join(_prefixed(run.predictions, p) for run, p in zip(loaded, prefixes, strict=True))
     config = replace(config or BlendConfig(), constraints=loaded[0].task.constraints)
-    result = fit_blend(joined, Policy(policy), Bootstrap(), config)
+    result = _fitted(joined, Policy(policy), config)
     carrying = {name for target in result.targets for name, weight in target.weights.items() if weight > 0}
     with _folder(out, result, overwrite=overwrite) as folder:
         parts, carrying_runs = [], []
@@ -179,7 +180,7 @@ def blend_outside(
     """
     refuse_existing(out, "blend", overwrite)
     config = replace(config or BlendConfig(), constraints=outside.constraints)
-    result = fit_blend(outside.predictions, Policy(policy), Bootstrap(), config)
+    result = _fitted(outside.predictions, Policy(policy), config)
     with _folder(out, result, overwrite=overwrite) as folder:
         content = {
             **result.to_dict(),
@@ -195,6 +196,13 @@ def blend_outside(
     return result
 
 
+def _fitted(predictions: Predictions, policy: Policy, config: BlendConfig) -> BlendResult:
+    result = fit_blend(predictions, policy, Bootstrap(), config)
+    if not config.sweep:
+        return result
+    return replace(result, sweeps=sweep(predictions, {policy: result.predictions}, config))
+
+
 @contextmanager
 def _folder(out: Path, result: BlendResult, *, overwrite: bool) -> Iterator[Path]:
     """Make the folder with all that does not depend on where the predictions are from."""
@@ -202,6 +210,8 @@ def _folder(out: Path, result: BlendResult, *, overwrite: bool) -> Iterator[Path
         result.predictions.write(folder / "predictions.parquet")
         scores = {t["target"]: t["scores"] for t in (target.to_dict() for target in result.targets)}
         write_json(folder / "metrics.json", {"scores": scores})
+        if result.sweeps:
+            write_json(folder / "sweep.json", [each.to_dict() for each in result.sweeps])
         yield folder
 
 

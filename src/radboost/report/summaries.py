@@ -157,6 +157,8 @@ def blend_tables(result: BlendResult, out: Path) -> Iterator[Table]:
         yield _blend_scores(result, target)
         if target.regret is not None:
             yield _regrets(target, target.regret)
+    if result.sweeps:
+        yield _crossings(result, out)
 
 
 def _weights(target: TargetBlend, out: Path) -> Table:
@@ -197,6 +199,20 @@ def _regrets(target: TargetBlend, regret: Regret) -> Table:
     rows = tuple((name, number(plain), number(aimed), number(worst, 5)) for name, plain, aimed, worst in cells)
     columns = ("the same members", "log loss, plain", "log loss, target", "worst regret")
     return Table(f"{target.target}: what the choice between the two losses may cost, cross-fitted", columns, rows)
+
+
+def _crossings(result: BlendResult, out: Path) -> Table:
+    what = {"strength": "strength of the target weights, 0 to 2", "prevalence": "prevalence, sixteenth to 16-fold odds"}
+    rows = []
+    for sweep in result.sweeps:
+        turns = ", ".join(f"{there} from {number(x, 3)} on" for x, _, there in sweep.crossings())
+        path = f"{sweep.best(0)}, {turns}" if turns else f"{sweep.best(0)} everywhere"
+        rows.append((sweep.target, what[sweep.axis], path))
+    notes = (
+        "cross-fitted log loss of the three policies under other weights of the same units",
+        f"{out / 'sweep.json'} has the numbers, sweep.png the picture",
+    )
+    return Table("where safe, risky and robust cross", ("", "along", "best blend"), tuple(rows), notes)
 
 
 def compare_tables(first: str, second: str, found: Sequence[Compared]) -> Iterator[Table]:
