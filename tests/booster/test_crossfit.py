@@ -13,7 +13,7 @@ from radboost.booster import boosting
 from radboost.booster.columns import Columns
 from radboost.booster.crossfit import BoostConfig, fit_boost
 from radboost.booster.design import build_design
-from radboost.booster.learner import LEARNERS
+from radboost.booster.learner import DEFAULT_LEARNERS
 from radboost.booster.run import Key, Run
 from radboost.booster.score import score_predictions
 from radboost.data.task import Target
@@ -41,7 +41,7 @@ NOISE = {"patients": 80, "folds": 3, "width": 128, "signature": 3.0, "noise": 0.
 """All crops of a patient are nearly one vector, and its two sides share the label: who knows the patient knows all."""
 
 
-@pytest.mark.parametrize("learner", LEARNERS)
+@pytest.mark.parametrize("learner", DEFAULT_LEARNERS)
 def test_noise_with_a_patient_signature_scores_no_better_than_the_prior(make, learner: str) -> None:
     cohort, store = make(**NOISE)
     run = fit_boost(cohort, [store], BoostConfig(learners=(learner,), workers=2))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from radboost.booster.learner import (
-    LEARNERS,
+    DEFAULT_LEARNERS,
     best_round,
     fit_learner,
     load_fitted,
@@ -42,7 +42,7 @@ def loss(fitted, at: Rows) -> float:
 
 
 @pytest.mark.parametrize("classes", [2, 3])
-@pytest.mark.parametrize("name", LEARNERS)
+@pytest.mark.parametrize("name", DEFAULT_LEARNERS)
 def test_beats_the_prior_on_a_signal_and_comes_back_from_disk(name: str, classes: int, tmp_path: Path) -> None:
     train, test = rows(classes=classes), rows(600, classes=classes, seed=1)
     fitted = fit_learner(name, train, make_inner(train, 0))
@@ -57,7 +57,7 @@ def test_beats_the_prior_on_a_signal_and_comes_back_from_disk(name: str, classes
     np.testing.assert_allclose(load_fitted(tmp_path).predict_proba(test.x), p, rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize("name", LEARNERS)
+@pytest.mark.parametrize("name", DEFAULT_LEARNERS)
 def test_on_noise_it_stays_near_the_prior(name: str, tmp_path: Path) -> None:
     losses = []
     for seed in range(3):
@@ -70,7 +70,7 @@ def test_on_noise_it_stays_near_the_prior(name: str, tmp_path: Path) -> None:
 
 
 # LightGBM counts rows in a leaf, so it is alike within noise only.
-@pytest.mark.parametrize("name", [n for n in LEARNERS if n != "lightgbm"])
+@pytest.mark.parametrize("name", [n for n in DEFAULT_LEARNERS if n != "lightgbm"])
 def test_weight_two_is_the_row_twice(name: str) -> None:
     train, test = rows(160), rows(50, seed=1)
     weight = np.random.default_rng(3).integers(1, 3, len(train))
@@ -82,7 +82,7 @@ def test_weight_two_is_the_row_twice(name: str) -> None:
     np.testing.assert_allclose(one.predict_proba(test.x), two.predict_proba(test.x), rtol=0, atol=2e-5)
 
 
-@pytest.mark.parametrize("name", LEARNERS)
+@pytest.mark.parametrize("name", DEFAULT_LEARNERS)
 def test_two_fits_are_equal(name: str) -> None:
     train = rows(120)
     inner = make_inner(train, 0)
@@ -96,7 +96,7 @@ def test_strengths_are_chosen_block_by_block() -> None:
     assert wide > 10 * narrow, "the block of noise is penalised harder, or dropped"
 
 
-@pytest.mark.parametrize("name", LEARNERS)
+@pytest.mark.parametrize("name", DEFAULT_LEARNERS)
 def test_constant_columns_leave_the_base_rate(name: str) -> None:
     train = rows(80)
     train = replace(train, x=np.zeros_like(train.x))

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from radboost.booster.learner import LEARNERS
+from radboost.booster.learner import DEFAULT_LEARNERS
 from radboost.booster.member import MemberModel, fit_members
 from radboost.booster.recipe import Recipe
 from radboost.booster.rows import Rows, Span, make_inner
@@ -26,7 +26,7 @@ def rows(n: int, seed: int, strong: str) -> Rows:
 
 
 @pytest.mark.parametrize("strong", ["metadata", "image"])
-@pytest.mark.parametrize("learner", LEARNERS)
+@pytest.mark.parametrize("learner", DEFAULT_LEARNERS)
 def test_the_fused_member_loses_little_to_the_block_that_knows(learner: str, strong: str) -> None:
     train, test = rows(400, 0, strong), rows(3000, 1, strong)
     models = fit_members(learner, [(train, make_inner(train, 0))], Recipe())[0]

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from radboost.booster import boosting
+from radboost.booster import boosting, lightgbm_trees, xgboost_bins, xgboost_trees
 from radboost.booster.crossfit import BoostConfig, fit_boost
 from radboost.booster.design import build_design
 from radboost.booster.fits import ALL_ROWS, Work
@@ -96,14 +96,57 @@ def test_targets_share_bins_without_a_trace(make, monkeypatch: pytest.MonkeyPatc
     cohort, store = make(patients=36, signal=1.5, folds=2, targets=TWO)
     trees = replace(TREES, learners=("xgboost", "lightgbm"), blocks=("image",))
     together = fit_boost(cohort, [store], trees)
-    from radboost.booster import lightgbm_trees, xgboost_trees
 
     def alone(cls, rows, inner):
         return cls(rows, inner)
 
-    for module in (lightgbm_trees, xgboost_trees):
-        monkeypatch.setattr(module._Bins, "of", classmethod(alone))
+    for bins in (lightgbm_trees._Bins, xgboost_trees.OwnBins):
+        monkeypatch.setattr(bins, "of", classmethod(alone))
     same(together, fit_boost(cohort, [store], trees))
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_shared_bins_are_the_bins_of_each_fold_on_its_own(make, monkeypatch, tmp_path: Path, weighted: bool) -> None:
+    """One matrix for all folds, with rows weighed out or picked, against a matrix for each fold in the same bins."""
+    targets = (Target("cancer", "cancer"), Target("grade", "grade", ("a", "b", "c"), (1.0, 2.0, 4.0)))
+    cohort, store = make(patients=36, signal=1.5, folds=2, targets=targets, unlabelled=0.1)
+    weights = dict(zip(cohort.units["unit"], np.tile([0.0, 1.0, 2.0, 1.0], 18), strict=True)) if weighted else None
+    config = replace(TREES, learners=("xgboost", "lightgbm"), share_bins=True, weights=weights)
+    shared = fit_boost(cohort, [store], config)
+    assert (shared.predictions.table["p"].groupby(shared.predictions.table["member"]).nunique() > 2).all()
+    saved = shared.save(tmp_path / "run")
+
+    class Referring(xgboost_bins.OwnBins):
+        def __init__(self, rows, inner):
+            whole = xgboost_bins._matrix(rows.whole.x, rows.whole.common)
+            self._fold = inner.fold
+            self._whole = xgboost_bins._matrix(rows.x, rows.common, whole)
+            self._splits = []
+            for train, held in inner:
+                fitted = xgboost_bins._matrix(rows.x[train], rows.common[train], whole)
+                seen = xgboost_bins._matrix(rows.x[held], rows.common[held], fitted)
+                self._splits.append((train, fitted, held, seen))
+
+    def subset(base, rows):
+        return lightgbm_trees._dataset(xs[id(base)][rows], base)
+
+    xs = {}
+    whole_dataset = lightgbm_trees._whole_dataset
+
+    def remember(whole):
+        base = whole_dataset(whole)
+        xs[id(base)] = whole.x
+        return base
+
+    monkeypatch.setattr(xgboost_trees, "SharedBins", Referring)
+    monkeypatch.setattr(lightgbm_trees, "_subset", subset)
+    monkeypatch.setattr(lightgbm_trees, "_whole_dataset", remember)
+    same(shared, fit_boost(cohort, [store], config))
+    monkeypatch.undo()
+    design = build_design(cohort, [store])
+    for member, p in saved.predict(design).items():
+        for target, values in p.items():
+            np.testing.assert_array_equal(values, shared.predict(design)[member][target])
 
 
 def test_seeds_are_averaged_and_the_first_is_the_one_alone(cohort_and_store) -> None:
@@ -151,8 +194,8 @@ def test_each_store_stands_alone_beside_all_of_them(make) -> None:
 def test_a_cluster_gives_the_same_run(cohort_and_store, tmp_path: Path) -> None:
     cohort, store = cohort_and_store
     # Without trees: those there would grow more rounds than the few that this file allows here.
-    few = replace(TREES, learners=("logistic", "mlp"))
+    few = replace(TREES, learners=("logistic",))
     here = fit_boost(cohort, [store], few)
     there = fit_boost(cohort, [store], replace(few, engine="ray"), keep=tmp_path)
     same(here, there)
-    assert len(list(tmp_path.rglob("done.json"))) == 4, "what comes from the cluster is kept too"
+    assert len(list(tmp_path.rglob("done.json"))) == 2, "what comes from the cluster is kept too"

@@ -16,10 +16,11 @@ import pandas as pd
 
 from radboost.booster.design import Design
 from radboost.booster.prepare import COMPONENTS, Prepared
-from radboost.booster.rows import FloatArray, Inner, Matrix, Rows, Span, deal_inner
+from radboost.booster.raw import RawColumns
+from radboost.booster.rows import FloatArray, Inner, Matrix, Rows, Span, Whole, deal_inner
 from radboost.errors import UserError
 
-__all__ = ["Columns", "prepare_columns"]
+__all__ = ["Columns", "make_whole", "prepare_columns", "share_columns"]
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Columns:
     Attributes
     ----------
     prepared
-        Fitted on all training rows: it stays with the model.
+        Fitted on all training rows: it stays with the model. Raw where bins are shared over folds.
     x
         Shape (n, d): every unit's columns by `prepared`.
     spans
@@ -40,14 +41,17 @@ class Columns:
         Inner folds of the training rows, each with columns (t, d) of its own, in the same blocks.
     common
         Shape (t,): mean weight of each training row over the targets.
+    whole
+        What all folds share, where nothing was fitted; its matrix is `x`.
     """
 
-    prepared: Prepared
+    prepared: Prepared | RawColumns
     x: Matrix
     spans: tuple[Span, ...]
     train: npt.NDArray[np.int64]
     inner: Inner
     common: FloatArray
+    whole: Whole | None = None
     _cut: dict[bytes, tuple[Matrix, Inner, dict[Any, Any]]] = field(default_factory=dict, repr=False, compare=False)
 
     def rows(self, design: Design, target: int, weight: FloatArray) -> tuple[Rows, Inner]:
@@ -78,7 +82,8 @@ class Columns:
             name = design.task.targets[target].name
             raise UserError("too few patients are labelled to choose settings on", where=name, got=len(at), do=do)
         order = {"sequence": design.sequence[at], "position": design.position[at]}
-        fixed: Any = {"spans": self.spans, "common": self.common[kept], "memo": memo, **order}
+        shared = {"whole": self.whole, "at": at} if self.whole is not None else {}
+        fixed: Any = {"spans": self.spans, "common": self.common[kept], "memo": memo, **order, **shared}
         return Rows(x, design.label[at, target], weight[at], group, classes, **fixed), inner
 
     def _matrices(self, kept: npt.NDArray[np.bool_]) -> tuple[Matrix, Inner, dict[Any, Any]]:
@@ -116,14 +121,8 @@ def prepare_columns(
     UserError
         The training rows of a target belong to one group.
     """
-    # One matrix serves all targets, so a unit counts with its mean weight over them.
-    mean = np.where(rows, weight.mean(axis=1), 0.0)
-    train = np.flatnonzero(mean > 0)
+    mean, train, inner = _deal(design, weight, rows, seed)
     prepared = Prepared.fit(design, mean, components)
-    targets = [
-        (design.label[train, i], weight[train, i], len(target.classes)) for i, target in enumerate(design.task.targets)
-    ]
-    inner = deal_inner(pd.factorize(design.group[train])[0], targets, seed)
     matrices = []
     for number in range(inner.splits):
         seen = np.zeros(len(design))
@@ -132,6 +131,35 @@ def prepare_columns(
         matrices.append(_aligned(own.transform(design)[train], own.features, prepared.features))
     x = prepared.transform(design)
     return Columns(prepared, x, prepared.spans, train, replace(inner, x=tuple(matrices)), mean[train])
+
+
+def share_columns(
+    design: Design, weight: FloatArray, rows: npt.NDArray[np.bool_], raw: tuple[RawColumns, Whole], seed: int = 0
+) -> Columns:
+    """Give one outer fold its rows of a matrix that all folds share; see `prepare_columns`."""
+    mean, train, inner = _deal(design, weight, rows, seed)
+    prepared, whole = raw
+    return Columns(prepared, whole.x, whole.spans, train, inner, mean[train], whole)
+
+
+def make_whole(design: Design, weight: FloatArray) -> tuple[RawColumns, Whole]:
+    """Make the matrix that all folds share; `weight` (n, targets) as in `prepare_columns`."""
+    mean = weight.mean(axis=1)
+    raw = RawColumns.fit(design, mean)
+    return raw, Whole(raw.transform(design), raw.spans, mean)
+
+
+def _deal(
+    design: Design, weight: FloatArray, rows: npt.NDArray[np.bool_], seed: int
+) -> tuple[FloatArray, npt.NDArray[np.int64], Inner]:
+    """Mean weight of each unit, 0 outside `rows`; training rows; their inner folds."""
+    # One matrix serves all targets, so a unit counts with its mean weight over them.
+    mean = np.where(rows, weight.mean(axis=1), 0.0)
+    train = np.flatnonzero(mean > 0)
+    targets = [
+        (design.label[train, i], weight[train, i], len(target.classes)) for i, target in enumerate(design.task.targets)
+    ]
+    return mean, train, deal_inner(pd.factorize(design.group[train])[0], targets, seed)
 
 
 def _aligned(x: Matrix, names: Sequence[str], wanted: Sequence[str]) -> Matrix:

@@ -40,6 +40,9 @@ class BoostConfig:
         What learners minimise. No score depends on it.
     components
         Most principal components a block.
+    share_bins
+        Whether trees see the columns as they are, without components, and share their bins over all folds. Cut points
+        then see the held-out rows; nothing else does.
     refit
         Also fit on all rows, for `predict` to use in place of the fold models.
     allow_leak
@@ -59,6 +62,7 @@ class BoostConfig:
     seeds: int | None = None
     objective: Objective = field(default_factory=Objective)
     components: int = COMPONENTS
+    share_bins: bool = False
     refit: bool = False
     allow_leak: tuple[str, ...] = ()
     device: str = "cpu"
@@ -97,6 +101,7 @@ class BoostConfig:
             "seeds": self.seeds,
             "objective": self.objective.to_dict(),
             "components": self.components,
+            "share_bins": self.share_bins,
             "refit": self.refit,
             "allow_leak": list(self.allow_leak),
         }

@@ -12,7 +12,7 @@ import pandas as pd
 
 from radboost.booster.config import BoostConfig
 from radboost.booster.design import Design, Store, build_design
-from radboost.booster.fits import ALL_ROWS, REGULAR, WEIGHTED, Done, Job, Work
+from radboost.booster.fits import ALL_ROWS, REGULAR, SHARED, WEIGHTED, Done, Job, Work
 from radboost.booster.kept import Kept
 from radboost.booster.leaks import check_leaks
 from radboost.booster.learner import LEARNERS
@@ -93,13 +93,13 @@ def fit_boost(
     for note in notes:
         progress.say(note)
     kinds = [REGULAR] if config.weights is None else [REGULAR, WEIGHTED]
-    work = Work(design, weights[outer], blocks, config.recipe, config.components)
+    work = Work(design, weights[outer], blocks, config.recipe, config.components, config.share_bins)
     _need_classes(work, kinds, folds)
     places = [*folds, ALL_ROWS] if config.refit else folds
     jobs = [Job(learner, kind, fold) for kind in kinds for fold in places for learner in config.learners]
     kept = None if keep is None else Kept(keep, _fingerprint(work, config, stores))
     done = finish(work, jobs, config, kept, progress)
-    prepared = {(job.kind, job.fold): found.prepared for job, found in done.items()}
+    prepared = {_place(work, job): found.prepared for job, found in done.items()}
     content = {
         "task": design.task.as_dict(),
         "fold_hash": design.fold_hash,
@@ -116,6 +116,11 @@ def fit_boost(
         "environment": environment(),
     }
     return Run(content, prepared, _models(work, done), fitted=_predictions(work, done, config))
+
+
+def _place(work: Work, job: Job) -> tuple[str, int]:
+    """Where a job's prepared columns go: those of one kind that all folds share go there once."""
+    return job.kind, SHARED if work.place(job).shared else job.fold
 
 
 def _fingerprint(work: Work, config: BoostConfig, stores: Sequence[ConfiguredStore]) -> str:

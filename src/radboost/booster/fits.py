@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from threading import Lock
 from typing import NamedTuple
 
 import numpy as np
 
-from radboost.booster.columns import Columns, prepare_columns
+from radboost.booster.columns import Columns, make_whole, prepare_columns, share_columns
 from radboost.booster.design import Design
 from radboost.booster.member import MemberModel, fit_members
 from radboost.booster.prepare import Prepared
+from radboost.booster.raw import RawColumns
 from radboost.booster.recipe import Recipe
-from radboost.booster.rows import FloatArray
+from radboost.booster.rows import FloatArray, Order, Whole
 
-__all__ = ["ALL_ROWS", "REGULAR", "WEIGHTED", "Done", "Job", "Shelf", "Work"]
+__all__ = ["ALL_ROWS", "REGULAR", "SHARED", "SHARING", "WEIGHTED", "Done", "Job", "Place", "Shelf", "Work"]
 
 REGULAR, WEIGHTED = "regular", "weighted"
 ALL_ROWS = -1
 """Stands for a fold where nothing is held out."""
+SHARED = -2
+"""Stands for all folds at once."""
+SHARING = ("lightgbm", "xgboost")
+"""Learners that can share bins over folds."""
 
 
 class Job(NamedTuple):
@@ -30,6 +35,14 @@ class Job(NamedTuple):
     learner: str
     kind: str
     fold: int
+
+
+class Place(NamedTuple):
+    """Columns of one kind and fold; `shared` where they come from a matrix of all folds."""
+
+    kind: str
+    fold: int
+    shared: bool
 
 
 @dataclass(frozen=True)
@@ -48,7 +61,7 @@ class Done:
 
     models: tuple[dict[str, MemberModel], ...]
     p: tuple[dict[str, FloatArray], ...]
-    prepared: Prepared
+    prepared: Prepared | RawColumns
 
 
 @dataclass(frozen=True)
@@ -67,6 +80,8 @@ class Work:
         How learners learn.
     components
         Most principal components a block.
+    share_bins
+        Whether trees see columns as they are and share bins over folds.
     """
 
     design: Design
@@ -74,16 +89,27 @@ class Work:
     blocks: tuple[str, ...]
     recipe: Recipe
     components: int
+    share_bins: bool = False
 
     def weight(self, kind: str) -> FloatArray:
         """Sample weights (n, targets): 0 where unlabelled."""
         weight = np.where(self.design.label >= 0, self.design.task_weight, 0.0)
         return weight * self.target_weight[:, None] if kind == WEIGHTED else weight
 
-    def columns(self, kind: str, fold: int) -> Columns:
-        """Prepare the columns of one fold, on its training rows alone."""
-        rows = self.design.fold != fold
-        return prepare_columns(self.design, self.weight(kind), rows, self.components, self.recipe.seed)
+    def place(self, job: Job) -> Place:
+        """Say which columns a job sees."""
+        return Place(job.kind, job.fold, self.share_bins and job.learner in SHARING)
+
+    def whole(self, kind: str) -> tuple[RawColumns, Whole]:
+        """Make the matrix that the folds of one kind share."""
+        return make_whole(self.design, self.weight(kind))
+
+    def columns(self, place: Place, whole: tuple[RawColumns, Whole] | None = None) -> Columns:
+        """Prepare the columns of one fold on its training rows alone, or take them from `whole`."""
+        rows, weight = self.design.fold != place.fold, self.weight(place.kind)
+        if whole is not None:
+            return share_columns(self.design, weight, rows, whole, self.recipe.seed)
+        return prepare_columns(self.design, weight, rows, self.components, self.recipe.seed)
 
     def fit(self, job: Job, columns: Columns) -> Done:
         """Do a job with the columns of its kind and fold."""
@@ -91,8 +117,9 @@ class Work:
         targets = range(len(design.task.targets))
         rows = [columns.rows(design, target, weight[:, target]) for target in targets]
         models = fit_members(job.learner, rows, self.recipe, self.blocks)
-        held = columns.x[design.fold == job.fold]
-        p = tuple({block: model.predict_proba(held) for block, model in own.items()} for own in models)
+        at = design.fold == job.fold
+        held, order = columns.x[at], Order(design.sequence[at], design.position[at])
+        p = tuple({block: model.predict_proba(held, order) for block, model in own.items()} for own in models)
         return Done(tuple(models), p, columns.prepared)
 
 
@@ -109,16 +136,18 @@ class Shelf:
 
     def __init__(self, work: Work, jobs: Iterable[Job]) -> None:
         self._work = work
-        self._left = Counter((job.kind, job.fold) for job in jobs)
-        self._locks = {place: threading.Lock() for place in self._left}
-        self._there: dict[tuple[str, int], Columns] = {}
+        self._left = Counter(work.place(job) for job in jobs)
+        self._locks = {place: Lock() for place in self._left}
+        self._whole_locks = {place.kind: Lock() for place in self._left}
+        self._there: dict[Place, Columns] = {}
+        self._wholes: dict[str, tuple[RawColumns, Whole]] = {}
 
     def fit(self, job: Job) -> Done:
         """Do a job."""
-        place = job.kind, job.fold
+        place = self._work.place(job)
         with self._locks[place]:
             if place not in self._there:
-                self._there[place] = self._work.columns(*place)
+                self._there[place] = self._work.columns(place, self._whole(place))
             columns = self._there[place]
         try:
             return self._work.fit(job, columns)
@@ -127,3 +156,12 @@ class Shelf:
                 self._left[place] -= 1
                 if not self._left[place]:
                     del self._there[place]
+
+    def _whole(self, place: Place) -> tuple[RawColumns, Whole] | None:
+        """Give what all folds of a kind share; it stays to the end."""
+        if not place.shared:
+            return None
+        with self._whole_locks[place.kind]:
+            if place.kind not in self._wholes:
+                self._wholes[place.kind] = self._work.whole(place.kind)
+            return self._wholes[place.kind]

@@ -12,7 +12,7 @@ from safetensors.numpy import load_file, save_file
 
 from radboost.booster.fits import Done, Job
 from radboost.booster.member import MemberModel
-from radboost.booster.prepare import Prepared
+from radboost.booster.raw import load_prepared
 from radboost.booster.rows import FloatArray
 from radboost.data.folder import new_folder, read_header, read_json, write_header, write_json
 from radboost.errors import FormatError, UserError
@@ -72,7 +72,7 @@ class Kept:
                 for number, own in enumerate(blocks)
             )
             known = tuple({block: p[f"{n}/{block}"] for block in own} for n, own in enumerate(blocks))
-            return Done(models, known, Prepared.load(place / "prepared"))
+            return Done(models, known, load_prepared(place / "prepared"))
         except (FormatError, KeyError, OSError, SafetensorError):
             return None
 

@@ -6,12 +6,12 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from radboost.booster.recipe import Recipe
-from radboost.booster.rows import FloatArray, Inner, Matrix, Rows
+from radboost.booster.rows import FloatArray, Inner, Matrix, Order, Rows
 from radboost.data.folder import read_json
 from radboost.errors import FormatError, UserError
 from radboost.metrics import CLIP
@@ -20,12 +20,14 @@ __all__ = [
     "DEFAULT_LEARNERS",
     "LEARNERS",
     "Fitted",
+    "FittedInOrder",
     "best_round",
     "fit_learner",
     "fit_targets",
     "load_fitted",
     "log_rates",
     "lowest_round",
+    "predict",
     "row_loss",
     "sigmoid",
     "softmax",
@@ -37,6 +39,8 @@ LEARNERS: Mapping[str, str] = {
     "mlp": "radboost.booster.mlp",
     "lightgbm": "radboost.booster.lightgbm_trees",
     "xgboost": "radboost.booster.xgboost_trees",
+    "pooled-res": "radboost.booster.sequence.pooled",
+    "residual": "radboost.booster.sequence.residual",
 }
 """Learners by name, and the module that holds ``fit(rows, inner, recipe)`` and ``load(folder, content)``.
 
@@ -64,6 +68,14 @@ class Fitted(Protocol):
 
     def save(self, folder: Path) -> None:
         """Write the model; ``model.json`` names the learner."""
+
+
+@runtime_checkable
+class FittedInOrder(Protocol):
+    """A fitted learner that judges a row with its neighbours in sight."""
+
+    def predict_in_order(self, x: Matrix, order: Order) -> FloatArray:
+        """Probabilities of new rows, (n, classes)."""
 
 
 def fit_learner(name: str, rows: Rows, inner: Inner, recipe: Recipe | None = None) -> Fitted:
@@ -106,6 +118,13 @@ def fit_targets(name: str, jobs: Sequence[tuple[Rows, Inner]], recipe: Recipe) -
         return together(jobs, recipe)
     fit: Callable[[Rows, Inner, Recipe], Fitted] = module.fit
     return [fit(rows, inner, recipe) for rows, inner in jobs]
+
+
+def predict(fitted: Fitted, x: Matrix, order: Order | None = None) -> FloatArray:
+    """Probabilities of new rows, (n, classes); a learner of series is told their order."""
+    if order is not None and isinstance(fitted, FittedInOrder):
+        return fitted.predict_in_order(x, order)
+    return fitted.predict_proba(x)
 
 
 def load_fitted(folder: Path) -> Fitted:

@@ -15,7 +15,7 @@ from radboost.booster.boosting import boost, settled
 from radboost.booster.learner import to_classes
 from radboost.booster.objective import Loss
 from radboost.booster.recipe import Recipe
-from radboost.booster.rows import FloatArray, Inner, Matrix, Rows
+from radboost.booster.rows import FloatArray, Inner, IntArray, Matrix, Rows, Whole
 from radboost.data.folder import write_json
 from radboost.errors import FormatError
 
@@ -101,11 +101,19 @@ class _Bins:
 
     def __init__(self, rows: Rows, inner: Inner) -> None:
         self.fold = inner.fold
-        self.whole = _dataset(rows.x)
         self.splits = []
+        if rows.whole is not None and rows.at is not None:
+            # Rows out of the bins of all folds. Weight 0 would not do: the library counts rows in a leaf.
+            base = _whole_dataset(rows.whole)
+            self.whole = _subset(base, rows.at)
+            for train, held in inner:
+                fitted, seen = _subset(base, rows.at[train]), _subset(base, rows.at[held])
+                self.splits.append(_Split(train, held, fitted, seen, rows.x[held]))
+            return
+        self.whole = _dataset(rows.x)
         for (train, held), x in zip(inner, inner.matrices(rows), strict=True):
-            fitted, seen = _dataset(x[train]), x[held]
-            self.splits.append(_Split(train, held, fitted, _dataset(seen, fitted), seen))
+            fitted, part = _dataset(x[train]), x[held]
+            self.splits.append(_Split(train, held, fitted, _dataset(part, fitted), part))
 
     @classmethod
     def of(cls, rows: Rows, inner: Inner) -> _Bins:
@@ -215,6 +223,18 @@ def _dataset(x: Matrix, reference: lgb.Dataset | None = None) -> lgb.Dataset:
     # Labels come later; bins do not depend on them.
     data = lgb.Dataset(x, np.zeros(len(x)), reference=reference, params=DATA, free_raw_data=True)
     return data.construct()
+
+
+def _whole_dataset(whole: Whole) -> lgb.Dataset:
+    with whole.lock:
+        found = whole.memo.get("lightgbm")
+        if not isinstance(found, lgb.Dataset):
+            found = whole.memo["lightgbm"] = _dataset(whole.x)
+        return found
+
+
+def _subset(base: lgb.Dataset, rows: IntArray) -> lgb.Dataset:
+    return base.subset(rows.tolist()).construct()
 
 
 def _predict(model: lgb.Booster, x: Matrix, rounds: int, start: FloatArray) -> FloatArray:

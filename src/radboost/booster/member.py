@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from radboost.booster.learner import Fitted, best_round, fit_targets, load_fitted, row_loss
+from radboost.booster.learner import Fitted, best_round, fit_targets, load_fitted, predict, row_loss
 from radboost.booster.recipe import Recipe
-from radboost.booster.rows import FloatArray, Inner, IntArray, Matrix, Rows, Span
+from radboost.booster.rows import FloatArray, Inner, IntArray, Matrix, Order, Rows, Span, cut_spans
 from radboost.data.folder import read_json, write_json
 from radboost.errors import FormatError
 
@@ -38,9 +38,9 @@ class MemberModel:
     parts: tuple[tuple[Fitted, IntArray], ...]
     rates: FloatArray
 
-    def predict_proba(self, x: Matrix) -> FloatArray:
-        """Probabilities, (n, classes), from all prepared columns."""
-        return _combined([fitted.predict_proba(x[:, columns]) for fitted, columns in self.parts], self.rates)
+    def predict_proba(self, x: Matrix, order: Order | None = None) -> FloatArray:
+        """Probabilities, (n, classes), from all prepared columns; `order` is for what learns along series."""
+        return _combined([predict(fitted, x[:, columns], order) for fitted, columns in self.parts], self.rates)
 
     def save(self, folder: Path) -> None:
         """Write ``member.json`` and one folder a part."""
@@ -92,7 +92,7 @@ def fit_members(
     # The fused member chooses between the blocks, so it needs a fit of each.
     for block in dict.fromkeys((*BLOCKS, *blocks) if FUSED in blocks else blocks):
         names = _names(spans, block)
-        columns = _columns(spans, names)
+        columns = cut_spans(spans, names)[1]
         # Nothing varies in these columns: the logistic without coefficients is the base rate.
         found = fit_targets(learner if len(columns) else "logistic", _only(jobs, names, columns), recipe)
         for own, fitted in zip(fits, found, strict=True):
@@ -117,7 +117,7 @@ def _only(jobs: Sequence[tuple[Rows, Inner]], names: Sequence[str], columns: Int
             whole = len(columns) == rows.x.shape[1]
             rows.memo[key] = (replace(rows, memo={}), inner) if whole else (rows.only(names), inner.only(columns))
         first, split = rows.memo[key]
-        small = replace(rows, x=first.x, spans=first.spans, memo=first.memo)
+        small = replace(rows, x=first.x, spans=first.spans, memo=first.memo, whole=first.whole)
         out.append((small, replace(inner, x=split.x)))
     return out
 
@@ -151,8 +151,3 @@ def _combined(parts: Sequence[FloatArray], rates: FloatArray) -> FloatArray:
     log = np.log(rates) + sum(np.log(np.maximum(p, np.finfo(np.float64).tiny)) - np.log(rates) for p in parts)
     odds = np.exp(log - log.max(axis=1, keepdims=True))
     return np.asarray(odds / odds.sum(axis=1, keepdims=True), dtype=np.float64)
-
-
-def _columns(spans: Sequence[Span], names: Sequence[str]) -> IntArray:
-    places = [np.arange(s.start, s.stop, dtype=np.int64) for s in spans if s.name in names]
-    return np.concatenate(places) if places else np.empty(0, dtype=np.int64)

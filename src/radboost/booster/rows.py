@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeAlias
+from threading import RLock
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +13,19 @@ import numpy.typing as npt
 from radboost.data.folds import deal
 from radboost.errors import UserError
 
-__all__ = ["FloatArray", "Inner", "IntArray", "Matrix", "Rows", "Span", "deal_inner", "make_inner"]
+__all__ = [
+    "FloatArray",
+    "Inner",
+    "IntArray",
+    "Matrix",
+    "Order",
+    "Rows",
+    "Span",
+    "Whole",
+    "cut_spans",
+    "deal_inner",
+    "make_inner",
+]
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 IntArray: TypeAlias = npt.NDArray[np.int64]
@@ -46,6 +59,67 @@ class Span:
     image: bool
 
 
+def cut_spans(spans: Sequence[Span], names: Sequence[str]) -> tuple[tuple[Span, ...], IntArray]:
+    """Keep the named blocks: gives them where they stand then, and the positions of their columns."""
+    kept = [s for s in spans if s.name in names]
+    out, at = [], 0
+    for span in kept:
+        out.append(replace(span, start=at, stop=at + span.stop - span.start))
+        at = out[-1].stop
+    places = [np.arange(s.start, s.stop, dtype=np.int64) for s in kept]
+    return tuple(out), np.concatenate(places) if places else np.empty(0, dtype=np.int64)
+
+
+class Order(NamedTuple):
+    """Where units stand in series; -1 for none.
+
+    Attributes
+    ----------
+    sequence
+        Shape (n,): number of the series.
+    position
+        Shape (n,): rank in it.
+    """
+
+    sequence: IntArray
+    position: IntArray
+
+
+@dataclass(frozen=True, eq=False)
+class Whole:
+    """All rows of a run as one matrix, from which trees derive their bins once for all folds.
+
+    Attributes
+    ----------
+    x
+        Shape (n, d).
+    spans
+        Blocks of the columns.
+    common
+        Shape (n,): mean weight over the targets; rows of weight 0 shape no bin.
+    memo
+        What a library has derived from `x`.
+    lock
+        Held by whoever uses what cannot be used twice at a time.
+    """
+
+    x: Matrix
+    spans: tuple[Span, ...]
+    common: FloatArray
+    memo: dict[Any, Any] = field(default_factory=dict, repr=False)
+    lock: Any = field(default_factory=RLock, repr=False)
+
+    def only(self, names: Sequence[str]) -> Whole:
+        """Keep the columns of the named blocks; the same object for the same names."""
+        with self.lock:
+            found = self.memo.get(("blocks", *names))
+            if not isinstance(found, Whole):
+                spans, columns = cut_spans(self.spans, names)
+                x = self.x if len(columns) == self.x.shape[1] else self.x[:, columns]
+                found = self.memo["blocks", *names] = Whole(x, spans, self.common)
+            return found
+
+
 @dataclass(frozen=True)
 class Rows:
     """Training rows of one target, aligned by position and cut as a whole. None has weight 0.
@@ -71,6 +145,9 @@ class Rows:
         by it. None for `weight`.
     memo
         What learners have derived from `x` for all targets, seeds and settings; rows with the same `x` share it.
+    whole, at
+        A matrix that holds these rows at positions `at` (n,), for learners that derive from it once for all folds; None
+        where columns were fitted and so are each fold's own.
     """
 
     x: Matrix
@@ -83,9 +160,11 @@ class Rows:
     position: IntArray | None = None
     common: FloatArray | None = None
     memo: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
+    whole: Whole | None = None
+    at: IntArray | None = None
 
     def __post_init__(self) -> None:
-        aligned = (self.x, self.y, self.weight, self.group, self.sequence, self.position, self.common)
+        aligned = (self.x, self.y, self.weight, self.group, self.sequence, self.position, self.common, self.at)
         lengths = {len(a) for a in aligned if a is not None}
         if len(lengths) != 1:
             raise UserError("rows are not aligned", where="learner", got=sorted(lengths))
@@ -97,20 +176,15 @@ class Rows:
 
     def take(self, rows: npt.NDArray[np.generic]) -> Rows:
         """Cut every aligned field to `rows` (positions or a mask)."""
-        there = [n for n in ("sequence", "position", "common") if getattr(self, n) is not None]
+        there = [n for n in ("sequence", "position", "common", "at") if getattr(self, n) is not None]
         cut = {n: getattr(self, n)[rows] for n in ("x", "y", "weight", "group", *there)}
         return replace(self, **cut, memo={})
 
     def only(self, names: Sequence[str]) -> Rows:
         """Keep the columns of the named blocks."""
-        kept = [s for s in self.spans if s.name in names]
-        columns = np.flatnonzero([any(s.start <= i < s.stop for s in kept) for i in range(self.x.shape[1])])
-        spans, at = [], 0
-        for span in kept:
-            width = span.stop - span.start
-            spans.append(replace(span, start=at, stop=at + width))
-            at += width
-        return replace(self, x=self.x[:, columns], spans=tuple(spans), memo={})
+        spans, columns = cut_spans(self.spans, names)
+        whole = self.whole.only(names) if self.whole is not None else None
+        return replace(self, x=self.x[:, columns], spans=spans, memo={}, whole=whole)
 
     @property
     def rates(self) -> FloatArray:

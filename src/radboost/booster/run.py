@@ -11,10 +11,11 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from urllib.parse import quote
 
 from radboost.booster.design import Design
-from radboost.booster.fits import ALL_ROWS
+from radboost.booster.fits import ALL_ROWS, SHARED, SHARING
 from radboost.booster.member import MemberModel
 from radboost.booster.prepare import Prepared
-from radboost.booster.rows import FloatArray
+from radboost.booster.raw import RawColumns, load_prepared
+from radboost.booster.rows import FloatArray, Matrix, Order
 from radboost.booster.score import Score, score_predictions
 from radboost.data.folder import new_folder, read_header, read_json, write_header, write_json
 from radboost.data.predictions import Predictions
@@ -70,7 +71,7 @@ class Run:
     content
         Header of the folder: task, fold hash, inputs, resolved config, members, folds, notes, environment.
     prepared
-        Prepared columns by (kind, fold).
+        Prepared columns by (kind, fold); the fold is `SHARED` for those of learners that share bins.
     models
         Models by `Key`.
     folder
@@ -80,7 +81,7 @@ class Run:
     """
 
     content: Mapping[str, Any]
-    prepared: Mapping[tuple[str, int], Prepared]
+    prepared: Mapping[tuple[str, int], Prepared | RawColumns]
     models: Mapping[Key, MemberModel]
     folder: Path | None = None
     fitted: Predictions | None = None
@@ -174,15 +175,27 @@ class Run:
         if (design.task.slots, design.task.metadata) != (self.task.slots, self.task.metadata):
             raise MismatchError("the design is of another task", got=design.task.name, do=f"Expected {self.task.name}")
         out: dict[tuple[str, str], dict[str, FloatArray]] = {m: {} for m in wanted}
+        order = Order(design.sequence, design.position)
         for kind in dict.fromkeys(k for _, k in wanted):
+            x: dict[int, Matrix] = {}
             for fold in folds:
-                x = self.prepared[kind, fold].transform(design)
+                # What all folds share stays, the last fold's own columns go.
+                x = {place: columns for place, columns in x.items() if place == SHARED}
                 for member, _ in (m for m in wanted if m[1] == kind):
+                    place = self._place(member, fold)
+                    if place not in x:
+                        x[place] = self.prepared[kind, place].transform(design)
                     for target in self.task.targets:
-                        p = self.models[Key(member, kind, target.name, fold)].predict_proba(x) / len(folds)
+                        p = self.models[Key(member, kind, target.name, fold)].predict_proba(x[place], order) / len(
+                            folds
+                        )
                         sums = out[member, kind]
                         sums[target.name] = sums[target.name] + p if target.name in sums else p
         return out
+
+    def _place(self, member: str, fold: int) -> int:
+        """Which of the prepared columns a member sees."""
+        return columns_place(self.content["config"], member, fold)
 
     def save(self, out: Path, *, overwrite: bool = False) -> Run:
         """Write the run as a folder and return it as loaded from there; raises ExistsError where `out` is there."""
@@ -219,7 +232,7 @@ class Run:
 
     @staticmethod
     def _write_models(
-        folder: Path, models: Mapping[Key, MemberModel], prepared: Mapping[tuple[str, int], Prepared]
+        folder: Path, models: Mapping[Key, MemberModel], prepared: Mapping[tuple[str, int], Prepared | RawColumns]
     ) -> None:
         for place, columns in prepared.items():
             columns.save(_prepared_folder(folder, place))
@@ -246,11 +259,17 @@ class Run:
             raise FormatError("has a damaged header", where=folder / "run.json", got=str(error)) from error
         keys = [Key(m, k, t, f) for m, k in pairs for t in targets for f in folds]
         models = {key: key.folder(folder) for key in keys}
-        prepared = {(k, f): _prepared_folder(folder, (k, f)) for k in dict.fromkeys(k for _, k in pairs) for f in folds}
+        places = dict.fromkeys((k, columns_place(content["config"], m, f)) for m, k in pairs for f in folds)
+        prepared = {place: _prepared_folder(folder, place) for place in places}
         lost = [str(p.relative_to(folder)) for p in _missing([*models.values(), *prepared.values()])]
         if lost:
             raise FormatError("lacks models that its header names", where=folder, got=offenders(lost))
-        return cls(content, _Lazy(prepared, Prepared.load), _Lazy(models, MemberModel.load), folder)
+        return cls(content, _Lazy(prepared, load_prepared), _Lazy(models, MemberModel.load), folder)
+
+
+def columns_place(config: Mapping[str, Any], member: str, fold: int) -> int:
+    """Say which prepared columns a member's model of one fold sees: the fold's own, or those `SHARED` by all."""
+    return SHARED if config.get("share_bins", False) and member.partition("/")[0] in SHARING else fold
 
 
 def _missing(folders: Iterable[Path]) -> list[Path]:
@@ -262,4 +281,4 @@ def _prepared_folder(run: Path, place: tuple[str, int]) -> Path:
 
 
 def _fold_name(fold: int) -> str:
-    return "all" if fold == ALL_ROWS else f"fold{fold}"
+    return {ALL_ROWS: "all", SHARED: "shared"}.get(fold, f"fold{fold}")

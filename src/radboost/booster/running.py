@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from radboost.booster.columns import Columns
 from radboost.booster.config import BoostConfig
-from radboost.booster.fits import Done, Job, Shelf, Work
+from radboost.booster.fits import Done, Job, Place, Shelf, Work
 from radboost.booster.kept import Kept
 from radboost.data.folder import environment
 from radboost.data.progress import Progress
@@ -114,8 +114,9 @@ class Fitter:
     """
 
     work: Work
-    _place: tuple[str, int] | None = None
+    _place: Place | None = None
     _columns: Columns | None = None
+    _wholes: dict[str, Any] = field(default_factory=dict)
 
     def describe(self) -> dict[str, Any]:
         """Tell the versions of the libraries here."""
@@ -123,10 +124,16 @@ class Fitter:
 
     def __call__(self, task: Job) -> Done:
         """Do a job, with one thread as everywhere."""
+        place = self.work.place(task)
         with threadpool_limits(limits=1):
-            if self._columns is None or self._place != (task.kind, task.fold):
+            if place.shared and place.kind not in self._wholes:
+                self._wholes = {place.kind: self.work.whole(place.kind)}
+            if self._columns is None or self._place != place:
                 self._columns = None
-                self._place, self._columns = (task.kind, task.fold), self.work.columns(task.kind, task.fold)
+                self._place, self._columns = (
+                    place,
+                    self.work.columns(place, self._wholes[place.kind] if place.shared else None),
+                )
             return self.work.fit(task, self._columns)
 
     def close(self) -> None:

@@ -33,6 +33,9 @@ def fit_boost(
     ] = "none",
     focal: Annotated[float, typer.Option("--focal", help="Gamma of the focal loss; 0 is the log loss.")] = 0.0,
     soft: Annotated[float, typer.Option("--soft", help="Share of each label that is smoothed.")] = 0.0,
+    share_bins: Annotated[
+        bool, typer.Option("--share-bins", help="Trees see raw columns and share bins over folds: much faster.")
+    ] = False,
     refit: Annotated[bool, typer.Option("--refit", help="Also fit on all rows, for `predict --refit`.")] = False,
     allow_leak: Annotated[
         list[str] | None, typer.Option("--allow-leak", help="Let a leak of this name pass; repeats.")
@@ -64,6 +67,7 @@ def fit_boost(
             weights=None if weights is None else read_weights(weights),
             seeds=seeds,
             objective=Objective(class_weight if named else numbers("--class-weight", class_weight), focal, soft),
+            share_bins=share_bins,
             refit=refit,
             allow_leak=tuple(allow_leak or ()),
             device=device,

@@ -19,7 +19,7 @@ from safetensors.numpy import load_file, save_file
 from radboost.booster.learner import best_round, lowest_round, row_loss, to_classes
 from radboost.booster.objective import Loss
 from radboost.booster.recipe import Recipe
-from radboost.booster.rows import FloatArray, Inner, IntArray, Matrix, Rows
+from radboost.booster.rows import FloatArray, Inner, IntArray, Matrix, Order, Rows
 from radboost.booster.sequence.grid import Grid
 from radboost.booster.sequence.heads import Parameters
 from radboost.booster.sequence.plan import Plan, make_plan
@@ -95,6 +95,10 @@ class SequenceModel:
                 own = {n: torch.from_numpy(a) for n, a in network.items()}
                 z += margins(self.head, own, columns, grid, range(len(grid)))
         return self.loss.corrected(to_classes(z / len(self.networks) + self.loss.start))
+
+    def predict_in_order(self, x: Matrix, order: Order) -> FloatArray:
+        """`predict_proba` as other rooms call it."""
+        return self.predict_proba(x, order.sequence, order.position)
 
     def save(self, folder: Path) -> None:
         """Write ``model.json`` and, where there are networks, ``model.safetensors``."""
