@@ -7,6 +7,7 @@ from typing import Protocol
 
 import numpy as np
 import scipy.linalg
+from scipy.linalg.blas import dsyrk
 
 from radboost.booster.rows import FloatArray, Matrix
 
@@ -15,8 +16,8 @@ __all__ = ["Streamed", "chunks", "weighted_pca"]
 EXACT = 2048
 """Up to this many rows or columns the decomposition is exact; beyond, subspace iteration takes a tenth of the time."""
 
-NUMBERS_AT_ONCE = 1 << 22
-"""Of the rows that are looked at together."""
+NUMBERS_AT_ONCE, LEAST_ROWS = 1 << 19, 256
+"""Of the rows that are looked at together; fewer rows would leave too little to do for a matrix product."""
 
 COLUMNS_AT_ONCE = 512
 OVERSAMPLE = 32
@@ -37,8 +38,8 @@ class Streamed(Protocol):
 
 
 def chunks(z: Streamed) -> Iterator[tuple[slice, Matrix]]:
-    """Yield the rows in portions that fit a cache, and where they stand."""
-    rows = max(1, NUMBERS_AT_ONCE // max(1, z.shape[1]))
+    """Yield the rows in small portions, and where they stand."""
+    rows = max(LEAST_ROWS, NUMBERS_AT_ONCE // max(1, z.shape[1]))
     for start in range(0, z.shape[0], rows):
         yield slice(start, min(start + rows, z.shape[0])), z[start : start + rows]
 
@@ -81,22 +82,25 @@ def weighted_pca(z: Streamed, weight: FloatArray, components: int) -> tuple[Matr
 
 
 def _covariance(z: Streamed, root: FloatArray, components: int) -> tuple[FloatArray, FloatArray]:
-    total = np.zeros((z.shape[1], z.shape[1]))
+    total = np.zeros((z.shape[1], z.shape[1]), order="F")
     for rows, part in chunks(z):
-        scaled = part * root[rows, None]
-        total += scaled.T @ scaled
+        total = _add_products(total, (part * root[rows, None]).T)
     values, vectors = _largest(total, components)
     return vectors, values
+
+
+def _add_products(total: FloatArray, columns: FloatArray) -> FloatArray:
+    """Add the inner products of rows, in place and in the lower triangle alone: half the work, and no second matrix."""
+    return dsyrk(1.0, columns, beta=1.0, c=total, lower=True, overwrite_c=True)  # type: ignore[no-any-return]
 
 
 def _gram(z: Streamed, root: FloatArray, components: int) -> tuple[FloatArray, FloatArray]:
     """Fewer rows than columns: the (n, n) inner products carry the same variances."""
     n, d = z.shape
-    held, total = np.concatenate([part for _, part in chunks(z)]), np.zeros((n, n))
+    held, total = np.concatenate([part for _, part in chunks(z)]), np.zeros((n, n), order="F")
     columns = [slice(start, start + COLUMNS_AT_ONCE) for start in range(0, d, COLUMNS_AT_ONCE)]
     for some in columns:
-        scaled = held[:, some] * root[:, None]
-        total += scaled @ scaled.T
+        total = _add_products(total, held[:, some] * root[:, None])
     values, left = _largest(total, components)
     kept = values > RANK_TOLERANCE * max(float(values.max(initial=0.0)), np.finfo(np.float64).tiny)
     values, left = values[kept], left[:, kept] * root[:, None]
@@ -105,9 +109,11 @@ def _gram(z: Streamed, root: FloatArray, components: int) -> tuple[FloatArray, F
 
 
 def _largest(total: FloatArray, components: int) -> tuple[FloatArray, FloatArray]:
-    """Eigenvalues and eigenvectors; the few that are kept cost a fraction of all."""
+    """Eigenvalues and eigenvectors from a lower triangle; the few that are kept cost a fraction of all."""
     n = len(total)
-    values, vectors = scipy.linalg.eigh(total, overwrite_a=True, subset_by_index=[max(0, n - components), n - 1])
+    values, vectors = scipy.linalg.eigh(
+        total, lower=True, overwrite_a=True, subset_by_index=[max(0, n - components), n - 1]
+    )
     return values, vectors
 
 

@@ -108,7 +108,7 @@ def test_the_mean_alone_keeps_the_names_and_values_it_had(made) -> None:
 def test_portions_do_not_change_what_is_pooled(made, monkeypatch: pytest.MonkeyPatch) -> None:
     cohort, store = made
     whole = by_name(build_design(cohort, [store]))
-    monkeypatch.setattr(pooling, "CROPS_AT_ONCE", 4)
+    monkeypatch.setattr(pooling, "NUMBERS_AT_ONCE", 4 * 24)
     for name, x in by_name(build_design(cohort, [store])).items():
         np.testing.assert_array_equal(x, whole[name])
 

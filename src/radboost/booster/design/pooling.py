@@ -20,7 +20,8 @@ from radboost.errors import FormatError
 
 __all__ = ["Crops", "Pooled", "distinct_crops", "pool_crops"]
 
-CROPS_AT_ONCE = 4096
+NUMBERS_AT_ONCE = 1 << 19
+"""Of the crops that are looked at together."""
 
 Sets: TypeAlias = Sequence[IntArray]
 
@@ -113,11 +114,11 @@ def pool_crops(store: Store, pool: str, crops: Crops, statistics: Sequence[str])
     FormatError
         The store holds values that are not finite.
     """
-    single = crops.code[crops.code >= 0]
-    for start in range(0, len(single), CROPS_AT_ONCE):
-        _read(store, pool, single[start : start + CROPS_AT_ONCE])
+    single, portion = crops.code[crops.code >= 0], max(1, NUMBERS_AT_ONCE // store.width(pool))
+    for start in range(0, len(single), portion):
+        _read(store, pool, single[start : start + portion])
     several = {name: np.empty((len(crops.several), store.width(pool)), dtype=np.float32) for name in statistics}
-    for low, high in _portions(crops.several):
+    for low, high in _portions(crops.several, portion):
         sets = crops.several[low:high]
         values = _read(store, pool, np.concatenate(sets))
         for name, pooled in _pooled(values, [len(s) for s in sets], statistics).items():
@@ -133,11 +134,11 @@ def _read(store: Store, pool: str, rows: IntArray) -> Matrix:
     return values
 
 
-def _portions(sets: Sets) -> Iterator[tuple[int, int]]:
+def _portions(sets: Sets, portion: int) -> Iterator[tuple[int, int]]:
     """Runs of whole sets, so that a pooled vector does not depend on its neighbours."""
     low, crops = 0, 0
     for number, rows in enumerate(sets):
-        if crops and crops + len(rows) > CROPS_AT_ONCE:
+        if crops and crops + len(rows) > portion:
             yield low, number
             low, crops = number, 0
         crops += len(rows)
