@@ -81,7 +81,7 @@ def test_fits_of_other_settings_are_not_reused(cohort_and_store, tmp_path: Path,
     asked.clear()
     fit_boost(cohort, [store], replace(quick, components=2), keep=tmp_path)
     assert set(asked) == {None}
-    (tmp_path / "logistic" / "regular" / "fold0" / "p.safetensors").write_bytes(b"cut off")
+    (tmp_path / "logistic-regular-fold0" / "p.safetensors").write_bytes(b"cut off")
     asked.clear()
     fit_boost(cohort, [store], replace(quick, components=2), keep=tmp_path)
     assert [found is None for found in asked] == [True, False], "a damaged fit is done again"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -43,6 +44,8 @@ class BoostConfig:
     share_bins
         Whether trees see the columns as they are, without components, and share their bins over all folds. Cut points
         then see the held-out rows; nothing else does.
+    tune
+        Minutes of trials, over all workers and jobs, that search the settings of trees; None for their own.
     refit
         Also fit on all rows, for `predict` to use in place of the fold models.
     allow_leak
@@ -63,6 +66,7 @@ class BoostConfig:
     objective: Objective = field(default_factory=Objective)
     components: int = COMPONENTS
     share_bins: bool = False
+    tune: float | None = None
     refit: bool = False
     allow_leak: tuple[str, ...] = ()
     device: str = "cpu"
@@ -83,6 +87,8 @@ class BoostConfig:
                 got = offenders(unknown) if unknown else "none"
                 do = f"Known: {', '.join(known)}"
                 raise UserError(f"there is no such {option}", where=f"--{option}", got=got, do=do)
+        if self.tune is not None and not 0 < self.tune < math.inf:
+            raise UserError("must be a number of minutes above 0", where="--tune", got=self.tune)
         if self.components < 1:
             raise UserError("at least one component is needed", where="components", got=self.components)
 
@@ -102,6 +108,7 @@ class BoostConfig:
             "objective": self.objective.to_dict(),
             "components": self.components,
             "share_bins": self.share_bins,
+            "tune": self.tune,
             "refit": self.refit,
             "allow_leak": list(self.allow_leak),
         }

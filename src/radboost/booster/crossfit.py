@@ -20,9 +20,11 @@ from radboost.booster.member import BLOCKS, FUSED, IMAGE, METADATA, STORE, Membe
 from radboost.booster.rows import FloatArray
 from radboost.booster.run import Key, Run
 from radboost.booster.running import finish
+from radboost.booster.tune import SPACES, Search
 from radboost.booster.weights import resolve_weights
 from radboost.data.cohort import TRAIN, Cohort
 from radboost.data.folder import digest, environment
+from radboost.data.pool import available_cores
 from radboost.data.predictions import COLUMNS, Predictions
 from radboost.data.progress import Progress, Silent
 from radboost.errors import UserError, offenders
@@ -93,10 +95,11 @@ def fit_boost(
     for note in notes:
         progress.say(note)
     kinds = [REGULAR] if config.weights is None else [REGULAR, WEIGHTED]
-    work = Work(design, weights[outer], blocks, config.recipe, config.components, config.share_bins)
-    _need_classes(work, kinds, folds)
     places = [*folds, ALL_ROWS] if config.refit else folds
     jobs = [Job(learner, kind, fold) for kind in kinds for fold in places for learner in config.learners]
+    search = _search(config, jobs, keep)
+    work = Work(design, weights[outer], blocks, config.recipe, config.components, config.share_bins, search)
+    _need_classes(work, kinds, folds)
     kept = None if keep is None else Kept(keep, _fingerprint(work, config, stores))
     done = finish(work, jobs, config, kept, progress)
     prepared = {_place(work, job): found.prepared for job, found in done.items()}
@@ -113,9 +116,23 @@ def fit_boost(
         "folds": folds,
         "notes": notes,
         "leaks": [leak.to_dict() for leak in leaks],
+        "tuning": [
+            {"job": job.name, "settings": dict(found.settings), "trials": [t.to_dict() for t in found.trials]}
+            for job, found in done.items()
+            if found.trials
+        ],
         "environment": environment(),
     }
     return Run(content, prepared, _models(work, done), fitted=_predictions(work, done, config))
+
+
+def _search(config: BoostConfig, jobs: Sequence[Job], keep: Path | None) -> Search | None:
+    """Share the budget out over the jobs that are tuned."""
+    tuned = sum(job.learner in SPACES for job in jobs)
+    if config.tune is None or not tuned:
+        return None
+    at_once = min(tuned, config.workers or available_cores())
+    return Search(60 * config.tune * at_once / tuned, None if keep is None else keep / "studies")
 
 
 def _place(work: Work, job: Job) -> tuple[str, int]:

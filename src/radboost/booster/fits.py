@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from threading import Lock
 from typing import NamedTuple
 
@@ -17,6 +17,7 @@ from radboost.booster.prepare import Prepared
 from radboost.booster.raw import RawColumns
 from radboost.booster.recipe import Recipe
 from radboost.booster.rows import FloatArray, Order, Whole
+from radboost.booster.tune import Search, Trial, tune
 
 __all__ = ["ALL_ROWS", "REGULAR", "SHARED", "SHARING", "WEIGHTED", "Done", "Job", "Place", "Shelf", "Work"]
 
@@ -35,6 +36,11 @@ class Job(NamedTuple):
     learner: str
     kind: str
     fold: int
+
+    @property
+    def name(self) -> str:
+        """A name for files."""
+        return f"{self.learner}-{self.kind}-{'all' if self.fold == ALL_ROWS else f'fold{self.fold}'}"
 
 
 class Place(NamedTuple):
@@ -57,11 +63,15 @@ class Done:
         For each target and block, probabilities (held rows, classes) of the fold's rows; no rows for `ALL_ROWS`.
     prepared
         What turns a design into the models' columns.
+    settings, trials
+        What a search found, and all that it tried; empty where there was none.
     """
 
     models: tuple[dict[str, MemberModel], ...]
     p: tuple[dict[str, FloatArray], ...]
     prepared: Prepared | RawColumns
+    settings: Mapping[str, float] = field(default_factory=dict)
+    trials: tuple[Trial, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -82,6 +92,8 @@ class Work:
         Most principal components a block.
     share_bins
         Whether trees see columns as they are and share bins over folds.
+    search
+        How settings are searched, inside each job; None for each learner's own.
     """
 
     design: Design
@@ -90,6 +102,7 @@ class Work:
     recipe: Recipe
     components: int
     share_bins: bool = False
+    search: Search | None = None
 
     def weight(self, kind: str) -> FloatArray:
         """Sample weights (n, targets): 0 where unlabelled."""
@@ -116,11 +129,14 @@ class Work:
         design, weight = self.design, self.weight(job.kind)
         targets = range(len(design.task.targets))
         rows = [columns.rows(design, target, weight[:, target]) for target in targets]
-        models = fit_members(job.learner, rows, self.recipe, self.blocks)
+        recipe, trials = self.recipe, tuple[Trial, ...]()
+        if self.search is not None:
+            recipe, trials = tune(job.learner, rows, recipe, self.search, job.name)
+        models = fit_members(job.learner, rows, recipe, self.blocks)
         at = design.fold == job.fold
         held, order = columns.x[at], Order(design.sequence[at], design.position[at])
         p = tuple({block: model.predict_proba(held, order) for block, model in own.items()} for own in models)
-        return Done(tuple(models), p, columns.prepared)
+        return Done(tuple(models), p, columns.prepared, recipe.settings, trials)
 
 
 class Shelf:

@@ -14,6 +14,7 @@ from radboost.booster.fits import Done, Job
 from radboost.booster.member import MemberModel
 from radboost.booster.raw import load_prepared
 from radboost.booster.rows import FloatArray
+from radboost.booster.tune import Trial
 from radboost.data.folder import new_folder, read_header, read_json, write_header, write_json
 from radboost.errors import FormatError, UserError
 
@@ -65,15 +66,17 @@ class Kept:
         if not (place / "fit.json").is_file():
             return None
         try:
-            blocks = read_json(place / "done.json")
+            content = read_json(place / "done.json")
+            blocks = content["blocks"]
             p = load_file(place / "p.safetensors")
             models = tuple(
                 {block: MemberModel.load(place / str(number) / block) for block in own}
                 for number, own in enumerate(blocks)
             )
             known = tuple({block: p[f"{n}/{block}"] for block in own} for n, own in enumerate(blocks))
-            return Done(models, known, load_prepared(place / "prepared"))
-        except (FormatError, KeyError, OSError, SafetensorError):
+            trials = tuple(Trial.from_dict(t) for t in content["trials"])
+            return Done(models, known, load_prepared(place / "prepared"), content["settings"], trials)
+        except (FormatError, KeyError, TypeError, OSError, SafetensorError):
             return None
 
     def add(self, job: Job, done: Done) -> None:
@@ -89,9 +92,13 @@ class Kept:
                     p[f"{number}/{block}"] = np.ascontiguousarray(done.p[number][block])
             save_file(p, folder / "p.safetensors")
             done.prepared.save(folder / "prepared")
-            write_json(folder / "done.json", [list(own) for own in done.models])
+            content = {
+                "blocks": [list(own) for own in done.models],
+                "settings": dict(done.settings),
+                "trials": [trial.to_dict() for trial in done.trials],
+            }
+            write_json(folder / "done.json", content)
             write_header(folder, "fit", FORMAT, {"job": list(job)})
 
     def _place(self, job: Job) -> Path:
-        fold = f"fold{job.fold}" if job.fold >= 0 else "all"
-        return self.folder / quote(job.learner, safe="") / job.kind / fold
+        return self.folder / quote(job.name, safe="")

@@ -36,6 +36,9 @@ def fit_boost(
     share_bins: Annotated[
         bool, typer.Option("--share-bins", help="Trees see raw columns and share bins over folds: much faster.")
     ] = False,
+    tune: Annotated[
+        float | None, typer.Option("--tune", help="Minutes in which to search settings of trees (extra tune).")
+    ] = None,
     refit: Annotated[bool, typer.Option("--refit", help="Also fit on all rows, for `predict --refit`.")] = False,
     allow_leak: Annotated[
         list[str] | None, typer.Option("--allow-leak", help="Let a leak of this name pass; repeats.")
@@ -59,6 +62,7 @@ def fit_boost(
         from radboost.data.folder import refuse_existing
         from radboost.data.store import EmbeddingStore
         from radboost.report.summaries import run_tables
+        from radboost.report.tune_figure import draw_tuning
 
         refuse_existing(out, "run", overwrite)
         named = class_weight in CLASS_WEIGHTS
@@ -68,6 +72,7 @@ def fit_boost(
             seeds=seeds,
             objective=Objective(class_weight if named else numbers("--class-weight", class_weight), focal, soft),
             share_bins=share_bins,
+            tune=tune,
             refit=refit,
             allow_leak=tuple(allow_leak or ()),
             device=device,
@@ -79,6 +84,8 @@ def fit_boost(
         opened = [EmbeddingStore.open(folder) for folder in stores]
         fits = out.with_name(f".{out.name}.fits")
         run = fit(Cohort.load(cohort), opened, config, progress, fits).save(out, overwrite=overwrite)
+        if run.content["tuning"]:
+            draw_tuning(run.content["tuning"], out / "tuning.png")
         rmtree(fits)
     for table in run_tables(run):
         show(table)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import os
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from radboost.errors import UserError
+from radboost.report.figures import save_figure
 
 if TYPE_CHECKING:
     from radboost.booster.weights import Weighting
@@ -47,10 +44,7 @@ def draw_weights(found: Weighting, out: Path) -> None:
     third.set_xlabel("weight (mean 1)")
     third.set_ylabel("units")
     third.set_title(f"effective sample share {found.share:.2f}, largest {found.largest:.1f}", fontsize=9)
-    picture = io.BytesIO()
-    # No date and no library version in the file.
-    figure.savefig(picture, format="png", metadata={"Software": None})
-    _write(out, picture.getvalue())
+    save_figure(figure, out)
 
 
 def _pairs(axes: Axes, names: list[str], values: list[tuple[float, float]], title: str) -> None:
@@ -66,16 +60,3 @@ def _pairs(axes: Axes, names: list[str], values: list[tuple[float, float]], titl
     axes.set_ylim(-0.7, len(names) - 0.3)
     axes.set_xlim(left=0)
     axes.set_xlabel(title)
-
-
-def _write(out: Path, content: bytes) -> None:
-    try:
-        with tempfile.NamedTemporaryFile(dir=out.parent, prefix=f".{out.name}.", delete=False) as file:
-            temporary = Path(file.name)
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.chmod(0o644)
-        temporary.replace(out)
-    except OSError as error:
-        raise UserError("cannot be written", where=out, got=error.strerror, do="Choose another --out") from error
