@@ -1,0 +1,199 @@
+"""CatBoost (extra ``catboost``): symmetric trees of depth three, no row sampling; deterministic on one thread.
+
+Weight 2 is the row twice up to the cut points, which the library chooses by counting rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from radboost.booster.boosting import ROUNDS, boost, settled
+from radboost.booster.learner import to_classes
+from radboost.booster.objective import Loss
+from radboost.booster.recipe import Recipe
+from radboost.booster.rows import FloatArray, Inner, Matrix, Rows
+from radboost.data.folder import write_json
+from radboost.errors import FormatError, UserError
+
+__all__ = ["Forest", "fit", "load"]
+
+BORDERS = 63
+FIRST_ROUNDS = 100
+"""Rounds that an inner fit grows before any is asked for; then twice as many. The library cannot go on with a model
+where start margins are given, but its first trees are the same however many follow."""
+
+
+@dataclass(frozen=True)
+class Forest:
+    """Fitted trees over a start margin; no model means the base rate.
+
+    Attributes
+    ----------
+    loss
+        What was minimised.
+    models
+        The library's models, whose probabilities are averaged.
+    inner
+        See `radboost.booster.learner.Fitted`.
+    """
+
+    loss: Loss
+    models: tuple[Any, ...]
+    inner: FloatArray = field(repr=False, default_factory=lambda: np.empty((0, 0)))
+
+    def predict_proba(self, x: Matrix) -> FloatArray:
+        """Probabilities, (n, classes)."""
+        start = np.tile(self.loss.start, (len(x), 1))
+        if not self.models or not len(x):
+            return self.loss.corrected(to_classes(start))
+        parts = [to_classes(start + _raw(model, x)) for model in self.models]
+        return self.loss.corrected(np.mean(parts, axis=0))
+
+    def save(self, folder: Path) -> None:
+        """Write ``model.json`` and the trees, ``model<i>.cbm``, in the library's own format."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for number, model in enumerate(self.models):
+            model.save_model(str(folder / f"model{number}.cbm"), format="cbm")
+        content = {"learner": "catboost", "loss": self.loss.to_dict(), "models": len(self.models)}
+        write_json(folder / "model.json", content)
+
+
+def load(folder: Path, content: Mapping[str, Any]) -> Forest:
+    """Read what `Forest.save` wrote."""
+    library, models = _library(), []
+    for number in range(content["models"]):
+        path, model = folder / f"model{number}.cbm", library.CatBoost()
+        try:
+            model.load_model(str(path), format="cbm")
+        except library.CatBoostError as error:
+            raise FormatError("is damaged", where=path, do="Run fit-boost again") from error
+        models.append(model)
+    return Forest(Loss.from_dict(content["loss"]), tuple(models))
+
+
+def fit(rows: Rows, inner: Inner, recipe: Recipe) -> Forest:
+    """Fit; rounds are chosen on the inner folds. The settings are those of `radboost.booster.boosting.settled`.
+
+    Raises
+    ------
+    UserError
+        The library is not installed, or the objective has a focal or smoothed loss, which it does not know.
+    """
+    _library()
+    if recipe.objective.focal or recipe.objective.soft:
+        do = "Leave --focal and --soft out, or choose another learner"
+        raise UserError("this library has no focal and no smoothed loss", where="--learner catboost", do=do)
+    done = boost(rows, inner, _Library(rows, inner, recipe), recipe)
+    return Forest(done.loss, done.models, done.inner)
+
+
+class _Library:
+    """The library on the rows of one target."""
+
+    def __init__(self, rows: Rows, inner: Inner, recipe: Recipe) -> None:
+        self._rows, self._recipe = rows, recipe
+        self._splits = list(zip(inner, inner.matrices(rows), strict=True))
+
+    def begin(self, split: int, loss: Loss, seed: int) -> _Trial:
+        (train, held), x = self._splits[split]
+        rows = _Seen(x[train], self._rows.y[train], self._rows.weight[train], self._rows.classes)
+        return _Trial(rows, x[held], loss, self._recipe, seed)
+
+    def grow(self, loss: Loss, seed: int, rounds: int) -> Any:
+        rows = _Seen(self._rows.x, self._rows.y, self._rows.weight, self._rows.classes)
+        return _grown(rows, loss, self._recipe, seed, rounds)
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """Rows that a fit sees."""
+
+    x: Matrix
+    y: npt.NDArray[np.int64]
+    weight: FloatArray
+    classes: int
+
+    @property
+    def tells(self) -> bool:
+        """Whether there is anything to learn; the library refuses constant columns and a single class."""
+        return bool((self.x != self.x[:1]).any() and (self.y != self.y[:1]).any())
+
+
+class _Trial:
+    """One inner fit; its trees are grown ahead."""
+
+    def __init__(self, rows: _Seen, x: Matrix, loss: Loss, recipe: Recipe, seed: int) -> None:
+        self._rows, self._x, self._loss, self._recipe, self._seed = rows, x, loss, recipe, seed
+        self._margins: list[FloatArray] = []
+        self._rounds = 0
+
+    def step(self) -> FloatArray:
+        self._rounds += 1
+        if self._rounds > len(self._margins):
+            self._grow(min(ROUNDS, max(FIRST_ROUNDS, 2 * len(self._margins))))
+        return self.probabilities(self._rounds)
+
+    def probabilities(self, rounds: int) -> FloatArray:
+        return to_classes(self._margins[rounds - 1])
+
+    def _grow(self, rounds: int) -> None:
+        start = np.tile(self._loss.start, (len(self._x), 1))
+        if not self._rows.tells:
+            self._margins = [start] * rounds
+            return
+        model = _grown(self._rows, self._loss, self._recipe, self._seed, rounds)
+        stages = model.staged_predict(self._x, prediction_type="RawFormulaVal", thread_count=1)
+        self._margins = [start + np.asarray(s, dtype=np.float64).reshape(len(self._x), -1) for s in stages]
+
+
+def _grown(rows: _Seen, loss: Loss, recipe: Recipe, seed: int, rounds: int) -> Any:
+    library, shape = _library(), settled(recipe, rows.x.shape[1])
+    weight, start = loss.weights(rows.y, rows.weight), loss.start
+    several = rows.classes > 2
+    margin = np.tile(start, (len(rows.y), 1))
+    pool = library.Pool(rows.x, rows.y, weight=weight, baseline=margin if several else margin[:, 0], thread_count=1)
+    settings = {
+        "loss_function": "MultiClass" if several else "Logloss",
+        **({"classes_count": rows.classes} if several else {}),
+        "iterations": rounds,
+        "learning_rate": shape.learning_rate,
+        "depth": shape.depth,
+        # It multiplies the penalty by the mean weight of the rows; ours is in units of row weight.
+        "l2_leaf_reg": shape.shrinkage / float(weight.mean()),
+        "rsm": shape.column_share,
+        "border_count": BORDERS,
+        "leaf_estimation_method": "Newton",
+        "leaf_estimation_iterations": 1,
+        "boosting_type": "Plain",
+        "bootstrap_type": "No",
+        "random_strength": 0,
+        "boost_from_average": False,
+        "random_seed": seed,
+        "thread_count": 1,
+        "allow_writing_files": False,
+        "logging_level": "Silent",
+    }
+    model = library.CatBoost(settings)
+    model.fit(pool)
+    return model
+
+
+def _raw(model: Any, x: Matrix) -> FloatArray:
+    """Margins of the trees alone, (n, 1) or (n, classes)."""
+    raw = np.asarray(model.predict(x, prediction_type="RawFormulaVal", thread_count=1), dtype=np.float64)
+    return raw.reshape(len(x), -1)
+
+
+def _library() -> Any:
+    try:
+        import catboost
+    except ImportError as error:
+        do = "pip install 'radboost[catboost]'"
+        raise UserError("CatBoost is not installed", where="--learner catboost", do=do) from error
+    return catboost
