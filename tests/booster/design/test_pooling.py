@@ -148,6 +148,16 @@ def test_a_spread_of_single_crops_is_no_feature(make) -> None:
     assert not any("crop-std" in name for name in Prepared.fit(design, np.ones(len(design))).features)
 
 
+def test_vectors_of_single_crops_are_not_held_and_cutting_copies_none(make) -> None:
+    """What is held would grow with the cohort, and once more with every cut."""
+    cohort, store = make(patients=10, folds=2, rate=0.6)
+    design = build_design(cohort, [store])
+    cut = design.take(np.arange(5))
+    for block, part in zip(design.blocks, cut.blocks, strict=True):
+        assert block.x.vectors.several.size == 0
+        assert part.x.vectors is block.x.vectors
+
+
 def test_what_a_row_holds_does_not_depend_on_rows_beside_it(made) -> None:
     design = build_design(made[0], [made[1]])
     for block in design.blocks:
