@@ -81,8 +81,11 @@ class Columns:
             do = "Give more patients with this label, or leave the target out"
             name = design.task.targets[target].name
             raise UserError("too few patients are labelled to choose settings on", where=name, got=len(at), do=do)
-        order = {"sequence": design.sequence[at], "position": design.position[at]}
+        order: dict[str, Any] = {"sequence": design.sequence[at], "position": design.position[at]}
         shared = {"whole": self.whole, "at": at} if self.whole is not None else {}
+        base = design.task_weight[at, target]
+        if (base != weight[at]).any():
+            order["base"] = base
         fixed: Any = {"spans": self.spans, "common": self.common[kept], "memo": memo, **order, **shared}
         return Rows(x, design.label[at, target], weight[at], group, classes, **fixed), inner
 

@@ -39,6 +39,7 @@ LEARNERS: Mapping[str, str] = {
     "mlp": "radboost.booster.mlp",
     "lightgbm": "radboost.booster.lightgbm_trees",
     "xgboost": "radboost.booster.xgboost_trees",
+    "catboost": "radboost.booster.catboost_trees",
     "pooled-res": "radboost.booster.sequence.pooled",
     "residual": "radboost.booster.sequence.residual",
 }
@@ -95,7 +96,8 @@ def fit_learner(name: str, rows: Rows, inner: Inner, recipe: Recipe | None = Non
 def fit_targets(name: str, jobs: Sequence[tuple[Rows, Inner]], recipe: Recipe) -> list[Fitted]:
     """Fit a learner by name to several targets of the same training rows.
 
-    The outcome for one target does not depend on the others; only work is shared.
+    The outcome for one target does not depend on the others, up to rounding; only work is shared. The learners of
+    series are the exception: their targets share a network.
 
     Parameters
     ----------

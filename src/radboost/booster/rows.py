@@ -120,6 +120,10 @@ class Whole:
             return found
 
 
+_OPTIONAL = ("sequence", "position", "common", "base", "at")
+"""Aligned fields of `Rows` that may be absent."""
+
+
 @dataclass(frozen=True)
 class Rows:
     """Training rows of one target, aligned by position and cut as a whole. None has weight 0.
@@ -143,6 +147,8 @@ class Rows:
     common
         Shape (n,): mean weight over the targets. What is derived from `x` for all targets at once, such as bins, goes
         by it. None for `weight`.
+    base
+        Shape (n,): the weight without that part which simulates a target set. None where there is no such part.
     memo
         What learners have derived from `x` for all targets, seeds and settings; rows with the same `x` share it.
     whole, at
@@ -159,12 +165,13 @@ class Rows:
     sequence: IntArray | None = None
     position: IntArray | None = None
     common: FloatArray | None = None
+    base: FloatArray | None = None
     memo: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
     whole: Whole | None = None
     at: IntArray | None = None
 
     def __post_init__(self) -> None:
-        aligned = (self.x, self.y, self.weight, self.group, self.sequence, self.position, self.common, self.at)
+        aligned = [getattr(self, n) for n in ("x", "y", "weight", "group", *_OPTIONAL)]
         lengths = {len(a) for a in aligned if a is not None}
         if len(lengths) != 1:
             raise UserError("rows are not aligned", where="learner", got=sorted(lengths))
@@ -176,7 +183,7 @@ class Rows:
 
     def take(self, rows: npt.NDArray[np.generic]) -> Rows:
         """Cut every aligned field to `rows` (positions or a mask)."""
-        there = [n for n in ("sequence", "position", "common", "at") if getattr(self, n) is not None]
+        there = [n for n in _OPTIONAL if getattr(self, n) is not None]
         cut = {n: getattr(self, n)[rows] for n in ("x", "y", "weight", "group", *there)}
         return replace(self, **cut, memo={})
 

@@ -12,7 +12,7 @@ import torch
 from radboost.booster.learner import fit_learner, row_loss
 from radboost.booster.objective import Objective
 from radboost.booster.recipe import Recipe
-from radboost.booster.rows import Inner, Rows, make_inner
+from radboost.booster.rows import Inner, Order, Rows, make_inner
 from radboost.booster.sequence import pooled, residual
 from radboost.booster.sequence.model import SequenceModel, load_head
 from radboost.data.folder import read_json
@@ -24,7 +24,7 @@ each_head = pytest.mark.parametrize("head", HEADS)
 
 
 def predict(model: SequenceModel, rows: Rows) -> np.ndarray:
-    return model.predict_proba(rows.x, rows.sequence, rows.position)
+    return model.predict_in_order(rows.x, Order(rows.sequence, rows.position))
 
 
 def loss(p: np.ndarray, rows: Rows) -> float:
@@ -153,6 +153,16 @@ def test_a_weighted_fine_tune_begins_at_the_regular_fit_and_moves_to_the_target(
     assert loss(predict(tuned, target), target) < loss(predict(regular[0], target), target)
     (alike,) = residual.fit_targets([(replace(train, weight=np.ones(len(train))), inner)], QUICK, regular)
     assert loss(predict(alike, target), target) > loss(predict(tuned, target), target), "weights did it, not the epochs"
+
+
+def test_weights_that_simulate_a_target_are_learnt_by_a_fine_tune(scans) -> None:
+    train, other = two_kinds(scans(20), 5)
+    weight = np.where(other, 1.9, 0.1)
+    weighted = replace(train, weight=weight, base=np.ones(len(train)))
+    inner = make_inner(train, 0)
+    regular = residual.fit_targets([(train, inner)], QUICK)
+    by_hand = residual.fit_targets([(replace(train, weight=weight), inner)], QUICK, regular)[0]
+    np.testing.assert_array_equal(residual.fit(weighted, inner, QUICK).inner, by_hand.inner)
 
 
 def test_a_fine_tune_never_begins_at_a_network_that_saw_its_judges(scans) -> None:

@@ -1,7 +1,7 @@
 """Fitting a head to slices of series: jointly for all targets, stopped on inner folds, with the base rate as fall-back.
 
-Weighted members can begin at a regular fit and be fine-tuned at a low rate with a weighted random sampler, as the
-recipe has it; without one they are trained from the start with the weighted loss.
+Rows whose weights simulate a target set are learnt by the recipe's two steps: a regular fit, then a fine-tune at a low
+rate with a weighted random sampler. Each step is stopped on the inner folds, by the weights that it is for.
 """
 
 from __future__ import annotations
@@ -66,23 +66,26 @@ class SequenceModel:
     inner: FloatArray = field(repr=False, default_factory=lambda: np.empty((0, 0)))
     trained: _Trained | None = field(repr=False, compare=False, default=None)
 
-    def predict_proba(
-        self, x: Matrix, sequence: IntArray | None = None, position: IntArray | None = None
-    ) -> FloatArray:
+    def predict_proba(self, x: Matrix) -> FloatArray:
+        """Refuse, with a UserError: without an order there are no series; see `predict_in_order`."""
+        return self.predict_in_order(x, None)
+
+    def predict_in_order(self, x: Matrix, order: Order | None) -> FloatArray:
         """Probabilities, (n, classes).
 
         Parameters
         ----------
         x
             Prepared columns (n, d).
-        sequence, position
-            Shape (n,): series and rank, as in `Rows`. A slice without a series is judged alone.
+        order
+            Series and ranks of the rows. A slice without a series is judged alone.
 
         Raises
         ------
         UserError
             No row has an order.
         """
+        sequence, position = order or (None, None)
         if not len(x):
             return np.empty((0, len(self.rates)))
         grid = Grid.of(len(x), sequence, position, self.head)
@@ -95,10 +98,6 @@ class SequenceModel:
                 own = {n: torch.from_numpy(a) for n, a in network.items()}
                 z += margins(self.head, own, columns, grid, range(len(grid)))
         return self.loss.corrected(to_classes(z / len(self.networks) + self.loss.start))
-
-    def predict_in_order(self, x: Matrix, order: Order) -> FloatArray:
-        """`predict_proba` as other rooms call it."""
-        return self.predict_proba(x, order.sequence, order.position)
 
     def save(self, folder: Path) -> None:
         """Write ``model.json`` and, where there are networks, ``model.safetensors``."""
@@ -124,7 +123,7 @@ def load_head(folder: Path, content: Mapping[str, Any]) -> SequenceModel:
 def fit_head(
     head: str, jobs: Sequence[Job], recipe: Recipe, start: Sequence[SequenceModel] | None = None
 ) -> list[SequenceModel]:
-    """Fit a head; targets with the same matrix share one network.
+    """Fit a head; targets with the same matrix share one network, so that each one's fit depends on the others.
 
     Parameters
     ----------
@@ -135,8 +134,10 @@ def fit_head(
     recipe
         How; settings as in `radboost.booster.sequence.plan.make_plan`.
     start
-        The regular fit of each job, on the same columns and inner folds but with other weights: it is fine-tuned by
-        the recipe. Only models that come from `fit_head` itself will do, since those on disk lack the inner networks.
+        The regular fit of each job, on the same columns and inner folds but with other weights, to be fine-tuned. Only
+        models that come from `fit_head` itself will do, since those on disk lack the inner networks. Where it is absent
+        and a job's rows have a `base` weight, it is fitted first, by that weight. Where it fell back on the base rate
+        for all targets, the weighted fit begins anew.
 
     Raises
     ------
@@ -145,6 +146,9 @@ def fit_head(
     MismatchError
         A regular fit has other columns or inner folds, so that its inner networks saw what they would be judged on.
     """
+    if start is None and any(rows.base is not None for rows, _ in jobs):
+        plain = [(replace(r, weight=r.weight if r.base is None else r.base, base=None), i) for r, i in jobs]
+        start = fit_head(head, plain, recipe)
     together: dict[int, list[int]] = {}
     for number, (rows, _) in enumerate(jobs):
         together.setdefault(id(rows.x), []).append(number)
