@@ -20,7 +20,7 @@ from radboost.data.progress import Progress, Silent
 from radboost.data.tasks import get_task
 from radboost.ensemble.blend import fit_blend
 from radboost.ensemble.policy import Policy
-from radboost.ensemble.result import BlendResult
+from radboost.ensemble.result import BlendConfig, BlendResult
 from radboost.ensemble.score import Score
 from radboost.extractor.backbone import BackboneConfig
 from radboost.extractor.config import ExtractConfig
@@ -116,7 +116,12 @@ def run_demo(config: DemoConfig, progress: Progress | None = None) -> DemoResult
     write_header(config.out, "demo", 1, {"patients": config.patients, "seed": config.seed})
     data, new = _phantoms(config, progress)
     cohort, run = _learn(config, data, new, progress)
-    blends = {p.value: make_blend([config.out / "run"], p.value, config.out / f"blend-{p.value}") for p in Policy}
+    # One sweep compares all policies.
+    how = {p: BlendConfig(sweep=p is Policy.ROBUST) for p in Policy}
+    blends = {
+        p.value: make_blend([config.out / "run"], p.value, config.out / f"blend-{p.value}", config=how[p])
+        for p in Policy
+    }
     scores = _predict(config, new, progress)
     return DemoResult(_rows(run, blends, scores), _notes(config, cohort), _places())
 
