@@ -120,7 +120,7 @@ def test_shared_bins_are_the_bins_of_each_fold_on_its_own(make, monkeypatch, tmp
         def __init__(self, rows, inner):
             whole = xgboost_bins._matrix(rows.whole.x, rows.whole.common)
             self._fold = inner.fold
-            self._whole = xgboost_bins._matrix(rows.x, rows.common, whole)
+            self._whole, self._weight = xgboost_bins._matrix(rows.x, rows.common, whole), rows.common
             self._splits = []
             for train, held in inner:
                 fitted = xgboost_bins._matrix(rows.x[train], rows.common[train], whole)

@@ -19,7 +19,7 @@ from radboost.booster.rows import FloatArray, Inner, IntArray, Matrix, Rows, Who
 from radboost.data.folder import write_json
 from radboost.errors import FormatError
 
-__all__ = ["Forest", "fit_targets", "load"]
+__all__ = ["Forest", "fit_targets", "load", "settings"]
 
 LEAVES = 8
 BINS = 63
@@ -101,19 +101,27 @@ class _Bins:
 
     def __init__(self, rows: Rows, inner: Inner) -> None:
         self.fold = inner.fold
+        self._whole: lgb.Dataset | None = None
         self.splits = []
         if rows.whole is not None and rows.at is not None:
             # Rows out of the bins of all folds. Weight 0 would not do: the library counts rows in a leaf.
             base = _whole_dataset(rows.whole)
-            self.whole = _subset(base, rows.at)
             for train, held in inner:
                 fitted, seen = _subset(base, rows.at[train]), _subset(base, rows.at[held])
                 self.splits.append(_Split(train, held, fitted, seen, rows.x[held]))
             return
-        self.whole = _dataset(rows.x)
         for (train, held), x in zip(inner, inner.matrices(rows), strict=True):
             fitted, part = _dataset(x[train]), x[held]
             self.splits.append(_Split(train, held, fitted, _dataset(part, fitted), part))
+
+    def whole(self, rows: Rows) -> lgb.Dataset:
+        """All training rows, made when they are first asked for."""
+        if self._whole is None:
+            if rows.whole is not None and rows.at is not None:
+                self._whole = _subset(_whole_dataset(rows.whole), rows.at)
+            else:
+                self._whole = _dataset(rows.x)
+        return self._whole
 
     @classmethod
     def of(cls, rows: Rows, inner: Inner) -> _Bins:
@@ -139,14 +147,18 @@ class _Library:
             self._describe(own.fitted, own.train, loss)
             self._describe(own.seen, own.held, loss)
             self._told[split] = loss
-        model = lgb.Booster(self._settings(seed), own.fitted)
+        model = lgb.Booster(settings(self._rows.classes, self._rows.x.shape[1], self._recipe, seed), own.fitted)
         model.add_valid(own.seen, "held")
         return _Trial(model, own.x, loss.start, self._gradient(own.train, loss))
 
     def grow(self, loss: Loss, seed: int, rounds: int) -> lgb.Booster:
         every = np.ones(len(self._rows), dtype=bool)
-        self._describe(self._bins.whole, every, loss)
-        model, gradient = lgb.Booster(self._settings(seed), self._bins.whole), self._gradient(every, loss)
+        whole = self._bins.whole(self._rows)
+        self._describe(whole, every, loss)
+        model, gradient = (
+            lgb.Booster(settings(self._rows.classes, self._rows.x.shape[1], self._recipe, seed), whole),
+            self._gradient(every, loss),
+        )
         for _ in range(rounds):
             model.update(fobj=gradient)
         # Without its data set, which the next target needs.
@@ -173,25 +185,28 @@ class _Library:
 
         return gradient
 
-    def _settings(self, seed: int) -> dict[str, Any]:
-        several, shape = self._rows.classes > 2, settled(self._recipe, self._rows.x.shape[1])
-        return {
-            "objective": ("multiclass" if several else "binary") if self._native else "none",
-            "metric": "none",
-            **({"num_class": self._rows.classes} if several else {}),
-            "boost_from_average": False,
-            "learning_rate": shape.learning_rate,
-            "num_leaves": int(self._recipe.get("leaves", LEAVES)),
-            "max_depth": shape.depth + 1,
-            "lambda_l2": shape.shrinkage,
-            "min_data_in_leaf": LEAST_ROWS,
-            "min_sum_hessian_in_leaf": shape.least_weight,
-            "feature_fraction": shape.column_share,
-            "seed": seed,
-            "deterministic": True,
-            "force_row_wise": True,
-            **DATA,
-        }
+
+def settings(classes: int, columns: int, recipe: Recipe, seed: int) -> dict[str, Any]:
+    """Give the library's parameters for a target with so many classes, on so many columns."""
+    several, shape = classes > 2, settled(recipe, columns)
+    native = recipe.objective.focal == 0 and recipe.objective.soft == 0
+    return {
+        "objective": ("multiclass" if several else "binary") if native else "none",
+        "metric": "none",
+        **({"num_class": classes} if several else {}),
+        "boost_from_average": False,
+        "learning_rate": shape.learning_rate,
+        "num_leaves": int(recipe.get("leaves", LEAVES)),
+        "max_depth": shape.depth + 1,
+        "lambda_l2": shape.shrinkage,
+        "min_data_in_leaf": LEAST_ROWS,
+        "min_sum_hessian_in_leaf": shape.least_weight,
+        "feature_fraction": shape.column_share,
+        "seed": seed,
+        "deterministic": True,
+        "force_row_wise": True,
+        **DATA,
+    }
 
 
 class _Trial:

@@ -55,7 +55,8 @@ class OwnBins:
     def __init__(self, rows: Rows, inner: Inner) -> None:
         weight = rows.weight if rows.common is None else rows.common
         self._fold = inner.fold
-        self._whole = _matrix(rows.x, weight)
+        self._weight = weight
+        self._whole: xgb.QuantileDMatrix | None = None
         self._splits = []
         for (train, held), x in zip(inner, inner.matrices(rows), strict=True):
             fitted = _matrix(x[train], weight[train])
@@ -76,6 +77,8 @@ class OwnBins:
 
     def every(self, rows: Rows, loss: Loss) -> Labelled:
         """See `Bins`."""
+        if self._whole is None:
+            self._whole = _matrix(rows.x, self._weight)
         return _Own(rows, loss, (self._whole, np.ones(len(rows), dtype=bool)), None)
 
 

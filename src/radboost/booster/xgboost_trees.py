@@ -20,7 +20,7 @@ from radboost.booster.xgboost_bins import BINS, Bins, Labelled, OwnBins, SharedB
 from radboost.data.folder import write_json
 from radboost.errors import FormatError
 
-__all__ = ["Forest", "fit_targets", "load"]
+__all__ = ["Forest", "fit_targets", "load", "settings"]
 
 
 @dataclass(frozen=True)
@@ -90,48 +90,57 @@ class _Library:
 
     def __init__(self, rows: Rows, inner: Inner, recipe: Recipe) -> None:
         self._rows, self._inner, self._recipe = rows, inner, recipe
-        self._shape = settled(recipe, rows.x.shape[1])
         # With several classes the library gives even a row of weight 0 some curvature, which ours does not.
         weighed_out = rows.whole is not None and rows.classes > 2
         self._native = recipe.objective.focal == 0 and recipe.objective.soft == 0 and not weighed_out
         self._bins: Bins = SharedBins.of(rows, inner) if rows.whole is not None else OwnBins.of(rows, inner)
 
     def begin(self, split: int, loss: Loss, seed: int) -> _Trial:
-        return _Trial(self._settings(seed), self._bins.split(split, self._rows, loss), self._native)
+        return _Trial(
+            settings(self._rows.classes, self._rows.x.shape[1], self._recipe, seed),
+            self._bins.split(split, self._rows, loss),
+            self._native,
+        )
 
     def grow(self, loss: Loss, seed: int, rounds: int) -> xgb.Booster:
-        trial = _Trial(self._settings(seed), self._bins.every(self._rows, loss), self._native)
+        trial = _Trial(
+            settings(self._rows.classes, self._rows.x.shape[1], self._recipe, seed),
+            self._bins.every(self._rows, loss),
+            self._native,
+        )
         for _ in range(rounds):
             trial.add()
         return trial.model
 
-    def _settings(self, seed: int) -> dict[str, Any]:
-        several, shape = self._rows.classes > 2, self._shape
-        return {
-            "objective": "multi:softprob" if several else "binary:logistic",
-            **({"num_class": self._rows.classes} if several else {}),
-            "base_score": 0.5,
-            "tree_method": "hist",
-            "device": self._recipe.device,
-            "eta": shape.learning_rate,
-            "max_depth": shape.depth,
-            "lambda": shape.shrinkage,
-            "min_child_weight": shape.least_weight,
-            "colsample_bytree": shape.column_share,
-            "max_bin": BINS,
-            "seed": seed,
-            "nthread": 1,
-            "verbosity": 0,
-        }
+
+def settings(classes: int, columns: int, recipe: Recipe, seed: int) -> dict[str, Any]:
+    """Give the library's parameters for a target with so many classes, on so many columns."""
+    several, shape = classes > 2, settled(recipe, columns)
+    return {
+        "objective": "multi:softprob" if several else "binary:logistic",
+        **({"num_class": classes} if several else {}),
+        "base_score": 0.5,
+        "tree_method": "hist",
+        "device": recipe.device,
+        "eta": shape.learning_rate,
+        "max_depth": shape.depth,
+        "lambda": shape.shrinkage,
+        "min_child_weight": shape.least_weight,
+        "colsample_bytree": shape.column_share,
+        "max_bin": BINS,
+        "seed": seed,
+        "nthread": 1,
+        "verbosity": 0,
+    }
 
 
 class _Trial:
     """One fit, grown round by round."""
 
-    def __init__(self, settings: Mapping[str, Any], data: Labelled, native: bool) -> None:
+    def __init__(self, parameters: Mapping[str, Any], data: Labelled, native: bool) -> None:
         self._data, self._native = data, native
         # The model knows the matrices as its caches, so that a round adds its own tree to the margins and no more.
-        self.model = xgb.Booster(dict(settings), data.matrices)
+        self.model = xgb.Booster(dict(parameters), data.matrices)
         self._rounds = 0
 
     def add(self) -> None:
