@@ -46,6 +46,9 @@ class BoostConfig:
         then see the held-out rows; nothing else does.
     tune
         Minutes of trials, over all workers and jobs, that search the settings of trees; None for their own.
+    views
+        Whether augmented views are further training rows, each with its share of the unit's weight, and are averaged
+        at prediction.
     refit
         Also fit on all rows, for `predict` to use in place of the fold models.
     allow_leak
@@ -67,6 +70,7 @@ class BoostConfig:
     components: int = COMPONENTS
     share_bins: bool = False
     tune: float | None = None
+    views: bool = False
     refit: bool = False
     allow_leak: tuple[str, ...] = ()
     device: str = "cpu"
@@ -109,6 +113,7 @@ class BoostConfig:
             "components": self.components,
             "share_bins": self.share_bins,
             "tune": self.tune,
+            "views": self.views,
             "refit": self.refit,
             "allow_leak": list(self.allow_leak),
         }

@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-import pandas as pd
 
 from radboost.booster.config import BoostConfig
 from radboost.booster.design import Design, Store, build_design
-from radboost.booster.fits import ALL_ROWS, REGULAR, SHARED, WEIGHTED, Done, Job, Work
+from radboost.booster.design.stack import count_views, stack_views
+from radboost.booster.fits import ALL_ROWS, REGULAR, WEIGHTED, Job, Work
 from radboost.booster.kept import Kept
 from radboost.booster.leaks import check_leaks
 from radboost.booster.learner import LEARNERS
-from radboost.booster.member import BLOCKS, FUSED, IMAGE, METADATA, STORE, MemberModel
-from radboost.booster.rows import FloatArray
-from radboost.booster.run import Key, Run
+from radboost.booster.member import BLOCKS, FUSED, IMAGE, METADATA, STORE
+from radboost.booster.outcome import all_models, all_predictions, all_prepared
+from radboost.booster.run import Run
 from radboost.booster.running import finish
 from radboost.booster.tune import SPACES, Search
 from radboost.booster.weights import resolve_weights
 from radboost.data.cohort import TRAIN, Cohort
 from radboost.data.folder import digest, environment
 from radboost.data.pool import available_cores
-from radboost.data.predictions import COLUMNS, Predictions
 from radboost.data.progress import Progress, Silent
 from radboost.errors import UserError, offenders
 
@@ -87,22 +86,25 @@ def fit_boost(
     folds = [int(f) for f in np.unique(design.fold)]
     if len(folds) < 2:
         do = "Index the data with --folds 2 or more, and labels"
-        raise UserError(
-            "cross-fitting needs labelled units in two folds or more", where="cohort", got=len(folds), do=do
-        )
+        what = "cross-fitting needs labelled units in two folds or more"
+        raise UserError(what, where="cohort", got=len(folds), do=do)
     blocks, notes = _blocks(design, config)
     notes += [str(leak) for leak in leaks]
     for note in notes:
         progress.say(note)
+    views = count_views(stores, cohort.manifest["crop_id"].tolist()) if config.views else 0
+    if config.views and not views:
+        do = "Extract with --views N, or leave --use-views out"
+        raise UserError("no store has augmented views", where="--use-views", do=do)
+    stacked = stack_views([design, *(build_design(cohort, stores, v).take(outer) for v in range(1, views + 1))])
     kinds = [REGULAR] if config.weights is None else [REGULAR, WEIGHTED]
     places = [*folds, ALL_ROWS] if config.refit else folds
     jobs = [Job(learner, kind, fold) for kind in kinds for fold in places for learner in config.learners]
     search = _search(config, jobs, keep)
-    work = Work(design, weights[outer], blocks, config.recipe, config.components, config.share_bins, search)
+    work = Work(stacked, weights[outer], blocks, config.recipe, config.components, config.share_bins, search)
     _need_classes(work, kinds, folds)
     kept = None if keep is None else Kept(keep, _fingerprint(work, config, stores))
     done = finish(work, jobs, config, kept, progress)
-    prepared = {_place(work, job): found.prepared for job, found in done.items()}
     content = {
         "task": design.task.as_dict(),
         "fold_hash": design.fold_hash,
@@ -110,20 +112,17 @@ def fit_boost(
             "cohort": design.cohort,
             "key_id": cohort.key_id,
             "stores": [{"fingerprint_hash": s.fingerprint_hash, "config": s.config} for s in stores],
+            "views": views,
         },
         "config": config.to_dict(),
         "members": [[f"{learner}/{b}", k] for k in kinds for learner in config.learners for b in blocks],
         "folds": folds,
         "notes": notes,
         "leaks": [leak.to_dict() for leak in leaks],
-        "tuning": [
-            {"job": job.name, "settings": dict(found.settings), "trials": [t.to_dict() for t in found.trials]}
-            for job, found in done.items()
-            if found.trials
-        ],
+        "tuning": [{"job": job.name, **found.search} for job, found in done.items() if found.trials],
         "environment": environment(),
     }
-    return Run(content, prepared, _models(work, done), fitted=_predictions(work, done, config))
+    return Run(content, all_prepared(work, done), all_models(work, done), fitted=all_predictions(work, done, config))
 
 
 def _search(config: BoostConfig, jobs: Sequence[Job], keep: Path | None) -> Search | None:
@@ -133,11 +132,6 @@ def _search(config: BoostConfig, jobs: Sequence[Job], keep: Path | None) -> Sear
         return None
     at_once = min(tuned, config.workers or available_cores())
     return Search(60 * config.tune * at_once / tuned, None if keep is None else keep / "studies")
-
-
-def _place(work: Work, job: Job) -> tuple[str, int]:
-    """Where a job's prepared columns go: those of one kind that all folds share go there once."""
-    return job.kind, SHARED if work.place(job).shared else job.fold
 
 
 def _fingerprint(work: Work, config: BoostConfig, stores: Sequence[ConfiguredStore]) -> str:
@@ -160,7 +154,7 @@ def _fingerprint(work: Work, config: BoostConfig, stores: Sequence[ConfiguredSto
 
 
 def _blocks(design: Design, config: BoostConfig) -> tuple[tuple[str, ...], list[str]]:
-    image, metadata = bool(design.blocks), bool(design.task.feature_columns)
+    image, metadata = bool(design.blocks), design.task.metadata.declared
     has = {IMAGE: image, METADATA: metadata, FUSED: image and metadata}
     notes = []
     if not metadata:
@@ -190,58 +184,3 @@ def _need_classes(work: Work, kinds: Sequence[str], folds: Sequence[int]) -> Non
                     do = "Use fewer folds, more patients, or weights that keep both"
                     got = f"{kind} rows outside fold {fold}"
                     raise UserError("training rows hold fewer than two classes", where=target.name, got=got, do=do)
-
-
-def _models(work: Work, done: Mapping[Job, Done]) -> dict[Key, MemberModel]:
-    targets = work.design.task.targets
-    return {
-        Key(f"{job.learner}/{block}", job.kind, target.name, job.fold): model
-        for job, found in done.items()
-        for target, own in zip(targets, found.models, strict=True)
-        for block, model in own.items()
-    }
-
-
-def _predictions(work: Work, done: Mapping[Job, Done], config: BoostConfig) -> Predictions:
-    parts = []
-    for job, found in done.items():
-        for number, own in enumerate(found.p if job.fold != ALL_ROWS else ()):
-            name = work.design.task.targets[number].name
-            for block, p in own.items():
-                parts.append(_table(work, Key(f"{job.learner}/{block}", job.kind, name, job.fold), number, p))
-    return Predictions(_ordered(pd.concat(parts, ignore_index=True), work, config))
-
-
-def _table(work: Work, key: Key, target: int, p: FloatArray) -> pd.DataFrame:
-    """Predictions of one fold's labelled units, in the long form."""
-    rows = np.flatnonzero(work.design.fold == key.fold)
-    kept = work.design.label[rows, target] >= 0
-    rows, p = rows[kept], p[kept]
-    label = work.design.label[rows, target]
-    parts = []
-    for number in work.design.task.targets[target].predicted:
-        fixed = {"target": key.target, "class": number, "member": key.member, "kind": key.kind, "fold": key.fold}
-        values = {
-            "unit": work.design.unit[rows],
-            "y": (label == number).astype(np.float64),
-            "p": np.clip(p[:, number], 0.0, 1.0),
-            "task_weight": work.design.task_weight[rows, target],
-            "target_weight": work.target_weight[rows],
-            "group": work.design.group[rows],
-            "fold_hash": work.design.fold_hash,
-        }
-        parts.append(pd.DataFrame({**values, **fixed})[list(COLUMNS)])
-    return pd.concat(parts, ignore_index=True)
-
-
-def _ordered(table: pd.DataFrame, work: Work, config: BoostConfig) -> pd.DataFrame:
-    """Members in the order of the header, whatever order they were fitted in."""
-    members = [f"{learner}/{b}" for learner in config.learners for b in work.blocks]
-    targets = [t.name for t in work.design.task.targets]
-    place = {
-        "kind": table["kind"].map({REGULAR: 0, WEIGHTED: 1}),
-        "member": table["member"].map({m: i for i, m in enumerate(members)}),
-        "target": table["target"].map({t: i for i, t in enumerate(targets)}),
-    }
-    order = np.lexsort([table["class"], table["unit"], place["member"], place["kind"], place["target"]])
-    return table.iloc[order].reset_index(drop=True)

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from threading import Lock
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -73,6 +73,11 @@ class Done:
     settings: Mapping[str, float] = field(default_factory=dict)
     trials: tuple[Trial, ...] = ()
 
+    @property
+    def search(self) -> dict[str, Any]:
+        """Settings and trials, JSON-able."""
+        return {"settings": dict(self.settings), "trials": [trial.to_dict() for trial in self.trials]}
+
 
 @dataclass(frozen=True)
 class Work:
@@ -81,7 +86,7 @@ class Work:
     Attributes
     ----------
     design
-        The labelled units of the training split.
+        The labelled units of the training split, n of them; below them the same units once for each augmented view.
     target_weight
         Shape (n,): weights that simulate a target set.
     blocks
@@ -104,10 +109,20 @@ class Work:
     share_bins: bool = False
     search: Search | None = None
 
+    @property
+    def views(self) -> int:
+        """How often each unit stands in the design: once, and once for each augmented view."""
+        return len(self.design) // len(self.target_weight)
+
+    @property
+    def clean(self) -> Design:
+        """The units without augmented views."""
+        return self.design.take(np.arange(len(self.target_weight)))
+
     def weight(self, kind: str) -> FloatArray:
-        """Sample weights (n, targets): 0 where unlabelled."""
-        weight = np.where(self.design.label >= 0, self.design.task_weight, 0.0)
-        return weight * self.target_weight[:, None] if kind == WEIGHTED else weight
+        """Sample weights (rows of the design, targets): 0 where unlabelled; a unit's views share its weight."""
+        weight = np.where(self.design.label >= 0, self.design.task_weight, 0.0) / self.views
+        return weight * np.tile(self.target_weight, self.views)[:, None] if kind == WEIGHTED else weight
 
     def place(self, job: Job) -> Place:
         """Say which columns a job sees."""
@@ -135,8 +150,12 @@ class Work:
         models = fit_members(job.learner, rows, recipe, self.blocks)
         at = design.fold == job.fold
         held, order = columns.x[at], Order(design.sequence[at], design.position[at])
-        p = tuple({block: model.predict_proba(held, order) for block, model in own.items()} for own in models)
+        p = tuple({b: self._averaged(model.predict_proba(held, order)) for b, model in own.items()} for own in models)
         return Done(tuple(models), p, columns.prepared, recipe.settings, trials)
+
+    def _averaged(self, p: FloatArray) -> FloatArray:
+        """Mean over the views of each held unit, which stand below one another."""
+        return p if self.views == 1 else np.asarray(p.reshape(self.views, -1, p.shape[1]).mean(axis=0))
 
 
 class Shelf:

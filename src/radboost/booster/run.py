@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeVar
 from urllib.parse import quote
 
+import numpy as np
+
 from radboost.booster.design import Design
 from radboost.booster.fits import ALL_ROWS, SHARED, SHARING
 from radboost.booster.member import MemberModel
@@ -112,6 +114,11 @@ class Run:
         return bool(self.content["config"].get("refit", False))
 
     @property
+    def views(self) -> int:
+        """Augmented views of each crop that were learnt from, and are to be averaged over at prediction."""
+        return int(self.content["inputs"].get("views", 0))
+
+    @property
     def stores(self) -> list[dict[str, Any]]:
         """For each store: `fingerprint_hash`, and `config` with all that is needed to embed new exams alike."""
         return [dict(s) for s in self.content["inputs"]["stores"]]
@@ -139,14 +146,19 @@ class Run:
         return score_predictions(self.predictions)
 
     def predict(
-        self, design: Design, members: Sequence[tuple[str, str]] | None = None, *, refit: bool = False
+        self,
+        design: Design | Sequence[Design],
+        members: Sequence[tuple[str, str]] | None = None,
+        *,
+        refit: bool = False,
     ) -> dict[tuple[str, str], dict[str, FloatArray]]:
         """Predict units that were not trained on: the mean of the fold models' probabilities.
 
         Parameters
         ----------
         design
-            Of a cohort with the same task and stores of the same fingerprints.
+            Of a cohort with the same task and stores of the same fingerprints; or one a view (see `views`), over which
+            probabilities are averaged.
         members
             Only these (member, kind); all when absent.
         refit
@@ -172,8 +184,19 @@ class Run:
         unknown = [" ".join(m) for m in wanted if m not in self.members]
         if unknown:
             raise MismatchError("the run has no such members", where=self.folder, got=offenders(unknown))
-        if (design.task.slots, design.task.metadata) != (self.task.slots, self.task.metadata):
-            raise MismatchError("the design is of another task", got=design.task.name, do=f"Expected {self.task.name}")
+        designs = [design] if isinstance(design, Design) else list(design)
+        task = designs[0].task
+        if (task.slots, task.metadata) != (self.task.slots, self.task.metadata):
+            raise MismatchError("the design is of another task", got=task.name, do=f"Expected {self.task.name}")
+        parts = [self._predict(each, wanted, folds) for each in designs]
+        return {
+            member: {name: np.mean([part[member][name] for part in parts], axis=0) for name in own}
+            for member, own in parts[0].items()
+        }
+
+    def _predict(
+        self, design: Design, wanted: Sequence[tuple[str, str]], folds: Sequence[int]
+    ) -> dict[tuple[str, str], dict[str, FloatArray]]:
         out: dict[tuple[str, str], dict[str, FloatArray]] = {m: {} for m in wanted}
         order = Order(design.sequence, design.position)
         for kind in dict.fromkeys(k for _, k in wanted):
@@ -195,7 +218,7 @@ class Run:
 
     def _place(self, member: str, fold: int) -> int:
         """Which of the prepared columns a member sees."""
-        return columns_place(self.content["config"], member, fold)
+        return _columns_place(self.content["config"], member, fold)
 
     def save(self, out: Path, *, overwrite: bool = False) -> Run:
         """Write the run as a folder and return it as loaded from there; raises ExistsError where `out` is there."""
@@ -259,7 +282,7 @@ class Run:
             raise FormatError("has a damaged header", where=folder / "run.json", got=str(error)) from error
         keys = [Key(m, k, t, f) for m, k in pairs for t in targets for f in folds]
         models = {key: key.folder(folder) for key in keys}
-        places = dict.fromkeys((k, columns_place(content["config"], m, f)) for m, k in pairs for f in folds)
+        places = dict.fromkeys((k, _columns_place(content["config"], m, f)) for m, k in pairs for f in folds)
         prepared = {place: _prepared_folder(folder, place) for place in places}
         lost = [str(p.relative_to(folder)) for p in _missing([*models.values(), *prepared.values()])]
         if lost:
@@ -267,7 +290,7 @@ class Run:
         return cls(content, _Lazy(prepared, load_prepared), _Lazy(models, MemberModel.load), folder)
 
 
-def columns_place(config: Mapping[str, Any], member: str, fold: int) -> int:
+def _columns_place(config: Mapping[str, Any], member: str, fold: int) -> int:
     """Say which prepared columns a member's model of one fold sees: the fold's own, or those `SHARED` by all."""
     return SHARED if config.get("share_bins", False) and member.partition("/")[0] in SHARING else fold
 

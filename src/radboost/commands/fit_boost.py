@@ -39,6 +39,9 @@ def fit_boost(
     tune: Annotated[
         float | None, typer.Option("--tune", help="Minutes in which to search settings of trees (extra tune).")
     ] = None,
+    use_views: Annotated[
+        bool, typer.Option("--use-views", help="Learn from augmented views too, and average over them.")
+    ] = False,
     refit: Annotated[bool, typer.Option("--refit", help="Also fit on all rows, for `predict --refit`.")] = False,
     allow_leak: Annotated[
         list[str] | None, typer.Option("--allow-leak", help="Let a leak of this name pass; repeats.")
@@ -73,6 +76,7 @@ def fit_boost(
             objective=Objective(class_weight if named else numbers("--class-weight", class_weight), focal, soft),
             share_bins=share_bins,
             tune=tune,
+            views=use_views,
             refit=refit,
             allow_leak=tuple(allow_leak or ()),
             device=device,

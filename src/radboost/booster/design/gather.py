@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from radboost.booster.rows import IntArray, Matrix
 
-__all__ = ["ROWS_AT_ONCE", "Gathered", "Vectors"]
+__all__ = ["ROWS_AT_ONCE", "Gathered", "Stacked", "Vectors"]
 
 ROWS_AT_ONCE = 1024
 
@@ -94,6 +94,48 @@ class Gathered:
         parts = out.reshape(len(out), self.plus.shape[1], self.width)
         parts[~present] = 0.0
         parts[present] = values
+
+
+@dataclass(frozen=True)
+class Stacked:
+    """Matrices below one another, none of them copied; indexed as `Gathered` is.
+
+    Attributes
+    ----------
+    parts
+        The matrices, of the same columns.
+    at
+        Shape (n,): rows of the parts, counted through.
+    """
+
+    parts: tuple[Matrix | Gathered | Stacked, ...]
+    at: IntArray
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return len(self.at), self.parts[0].shape[1]
+
+    def __len__(self) -> int:
+        return len(self.at)
+
+    def take(self, rows: npt.NDArray[np.generic]) -> Stacked:
+        """Cut to `rows` (positions or a mask)."""
+        return replace(self, at=self.at[rows])
+
+    def __getitem__(self, rows: slice | npt.NDArray[np.generic]) -> Matrix:
+        at = self.at[rows]
+        out = np.empty((len(at), self.shape[1]), dtype=np.float32)
+        low = 0
+        for part in self.parts:
+            here = np.flatnonzero((at >= low) & (at < low + len(part)))
+            if len(here):
+                out[here] = part[at[here] - low]
+            low += len(part)
+        return out
+
+    def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
+        return self[:].astype(np.float32 if dtype is None else dtype, copy=False)
 
 
 def _mean(vectors: Matrix, places: IntArray) -> Matrix:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from radboost.booster.design.gather import Gathered
+from radboost.booster.design.gather import Gathered, Stacked
 from radboost.booster.rows import FloatArray, IntArray, Matrix
 from radboost.data.task import Task
 
@@ -61,12 +61,12 @@ class ImageBlock:
     name: str
     parts: tuple[str, ...]
     width: int
-    x: Matrix | Gathered
+    x: Matrix | Gathered | Stacked
     present: npt.NDArray[np.bool_]
 
     def take(self, rows: npt.NDArray[np.generic]) -> ImageBlock:
         """Cut to `rows` (positions or a mask); what is made on demand is not copied."""
-        x = self.x.take(rows) if isinstance(self.x, Gathered) else self.x[rows]
+        x = self.x.take(rows) if isinstance(self.x, Gathered | Stacked) else self.x[rows]
         return replace(self, x=x, present=self.present[rows])
 
     @property

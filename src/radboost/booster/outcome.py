@@ -1,0 +1,86 @@
+"""What finished fits amount to: models by their keys, and predictions out of fold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from radboost.booster.config import BoostConfig
+from radboost.booster.design import Design
+from radboost.booster.fits import ALL_ROWS, REGULAR, SHARED, WEIGHTED, Done, Job, Work
+from radboost.booster.member import MemberModel
+from radboost.booster.prepare import Prepared
+from radboost.booster.raw import RawColumns
+from radboost.booster.rows import FloatArray
+from radboost.booster.run import Key
+from radboost.data.predictions import COLUMNS, Predictions
+
+__all__ = ["all_models", "all_predictions", "all_prepared"]
+
+
+def all_prepared(work: Work, done: Mapping[Job, Done]) -> dict[tuple[str, int], Prepared | RawColumns]:
+    """Prepared columns by kind and fold; those of one kind that all folds share stand there once, as `SHARED`."""
+    return {(j.kind, SHARED if work.place(j).shared else j.fold): found.prepared for j, found in done.items()}
+
+
+def all_models(work: Work, done: Mapping[Job, Done]) -> dict[Key, MemberModel]:
+    """Models by their keys."""
+    targets = work.design.task.targets
+    return {
+        Key(f"{job.learner}/{block}", job.kind, target.name, job.fold): model
+        for job, found in done.items()
+        for target, own in zip(targets, found.models, strict=True)
+        for block, model in own.items()
+    }
+
+
+def all_predictions(work: Work, done: Mapping[Job, Done], config: BoostConfig) -> Predictions:
+    """Out-of-fold predictions of the labelled units, members in the order of the run's header."""
+    parts, design = [], work.clean
+    for job, found in done.items():
+        for number, own in enumerate(found.p if job.fold != ALL_ROWS else ()):
+            name = work.design.task.targets[number].name
+            for block, p in own.items():
+                parts.append(
+                    _table(
+                        design, work.target_weight, Key(f"{job.learner}/{block}", job.kind, name, job.fold), number, p
+                    )
+                )
+    return Predictions(_ordered(pd.concat(parts, ignore_index=True), work, config))
+
+
+def _table(design: Design, target_weight: FloatArray, key: Key, target: int, p: FloatArray) -> pd.DataFrame:
+    """Predictions of one fold's labelled units, in the long form."""
+    rows = np.flatnonzero(design.fold == key.fold)
+    kept = design.label[rows, target] >= 0
+    rows, p = rows[kept], p[kept]
+    label = design.label[rows, target]
+    parts = []
+    for number in design.task.targets[target].predicted:
+        fixed = {"target": key.target, "class": number, "member": key.member, "kind": key.kind, "fold": key.fold}
+        values = {
+            "unit": design.unit[rows],
+            "y": (label == number).astype(np.float64),
+            "p": np.clip(p[:, number], 0.0, 1.0),
+            "task_weight": design.task_weight[rows, target],
+            "target_weight": target_weight[rows],
+            "group": design.group[rows],
+            "fold_hash": design.fold_hash,
+        }
+        parts.append(pd.DataFrame({**values, **fixed})[list(COLUMNS)])
+    return pd.concat(parts, ignore_index=True)
+
+
+def _ordered(table: pd.DataFrame, work: Work, config: BoostConfig) -> pd.DataFrame:
+    """Members in the order of the header, whatever order they were fitted in."""
+    members = [f"{learner}/{b}" for learner in config.learners for b in work.blocks]
+    targets = [t.name for t in work.design.task.targets]
+    place = {
+        "kind": table["kind"].map({REGULAR: 0, WEIGHTED: 1}),
+        "member": table["member"].map({m: i for i, m in enumerate(members)}),
+        "target": table["target"].map({t: i for i, t in enumerate(targets)}),
+    }
+    order = np.lexsort([table["class"], table["unit"], place["member"], place["kind"], place["target"]])
+    return table.iloc[order].reset_index(drop=True)
