@@ -92,10 +92,7 @@ def fit_boost(
     notes += [str(leak) for leak in leaks]
     for note in notes:
         progress.say(note)
-    views = count_views(stores, cohort.manifest["crop_id"].tolist()) if config.views else 0
-    if config.views and not views:
-        do = "Extract with --views N, or leave --use-views out"
-        raise UserError("no store has augmented views", where="--use-views", do=do)
+    views = _views(cohort, stores) if config.views else 0
     stacked = stack_views([design, *(build_design(cohort, stores, v).take(outer) for v in range(1, views + 1))])
     kinds = [REGULAR] if config.weights is None else [REGULAR, WEIGHTED]
     places = [*folds, ALL_ROWS] if config.refit else folds
@@ -123,6 +120,14 @@ def fit_boost(
         "environment": environment(),
     }
     return Run(content, all_prepared(work, done), all_models(work, done), fitted=all_predictions(work, done, config))
+
+
+def _views(cohort: Cohort, stores: Sequence[Store]) -> int:
+    found = count_views(stores, cohort.manifest["crop_id"].tolist())
+    if not found:
+        do = "Extract with --views N, or leave --use-views out"
+        raise UserError("no store has augmented views", where="--use-views", do=do)
+    return found
 
 
 def _search(config: BoostConfig, jobs: Sequence[Job], keep: Path | None) -> Search | None:
