@@ -182,7 +182,10 @@ class Stack:
         def first(p: Tensor) -> Tensor:
             return p.view(len(p), -1, width)[:, index].reshape(len(p), -1)
 
-        cuts = (first, lambda p: p[index], lambda p: p[index])
+        def others(p: Tensor) -> Tensor:
+            return p[index]
+
+        cuts = (first, others, others)
         self._first, self._out, self._shift = (cut(p) for cut, p in zip(cuts, self._parameters, strict=True))
         self._state = [(cut(a), cut(b)) for cut, (a, b) in zip(cuts, self._state, strict=True)]
         self._label, self._weight = self._label[:, index], self._weight[:, index]

@@ -83,11 +83,7 @@ def fit_boost(
     if config.weights is not None:
         weights = resolve_weights(cohort.units, config.weights, outer)
     design = everything.take(outer)
-    folds = [int(f) for f in np.unique(design.fold)]
-    if len(folds) < 2:
-        do = "Index the data with --folds 2 or more, and labels"
-        what = "cross-fitting needs labelled units in two folds or more"
-        raise UserError(what, where="cohort", got=len(folds), do=do)
+    folds = _folds(design)
     blocks, notes = _blocks(design, config)
     notes += [str(leak) for leak in leaks]
     for note in notes:
@@ -95,8 +91,7 @@ def fit_boost(
     views = _views(cohort, stores) if config.views else 0
     stacked = stack_views([design, *(build_design(cohort, stores, v).take(outer) for v in range(1, views + 1))])
     kinds = [REGULAR] if config.weights is None else [REGULAR, WEIGHTED]
-    places = [*folds, ALL_ROWS] if config.refit else folds
-    jobs = [Job(learner, kind, fold) for kind in kinds for fold in places for learner in config.learners]
+    jobs = _jobs(config, kinds, folds)
     search = _search(config, jobs, keep)
     work = Work(stacked, weights[outer], blocks, config.recipe, config.components, config.share_bins, search)
     _need_classes(work, kinds, folds)
@@ -120,6 +115,21 @@ def fit_boost(
         "environment": environment(),
     }
     return Run(content, all_prepared(work, done), all_models(work, done), fitted=all_predictions(work, done, config))
+
+
+def _folds(design: Design) -> list[int]:
+    folds = [int(f) for f in np.unique(design.fold)]
+    if len(folds) < 2:
+        do = "Index the data with --folds 2 or more, and labels"
+        what = "cross-fitting needs labelled units in two folds or more"
+        raise UserError(what, where="cohort", got=len(folds), do=do)
+    return folds
+
+
+def _jobs(config: BoostConfig, kinds: Sequence[str], folds: Sequence[int]) -> list[Job]:
+    """Fold after fold, so that few folds' columns are held at a time."""
+    places = [*folds, ALL_ROWS] if config.refit else folds
+    return [Job(learner, kind, fold) for kind in kinds for fold in places for learner in config.learners]
 
 
 def _views(cohort: Cohort, stores: Sequence[Store]) -> int:
