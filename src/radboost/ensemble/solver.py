@@ -58,7 +58,7 @@ class SolverConfig:
         Newton steps at most.
     """
 
-    block: int = 65536
+    block: int = 8192
     iterations: int = 200
 
 
@@ -149,6 +149,7 @@ class _Problem:
     q: npt.NDArray[np.floating]
     c: FloatArray
     config: SolverConfig
+    clip: bool = True
 
     @classmethod
     def of(cls, q: npt.ArrayLike, weight: npt.ArrayLike | None, config: SolverConfig) -> _Problem:
@@ -161,39 +162,46 @@ class _Problem:
         bad = c[~(np.isfinite(c) & (c >= 0))]
         if bad.size:
             raise TableError("weights must be finite and not negative", where="weight", got=offenders(bad.tolist()))
-        total = math.fsum(c.tolist())
+        total = float(c.sum())
         if not total > 0:
             raise TableError("no row has a weight", where="blend solver", got=f"{len(table)} rows")
-        problem = cls(table, c / total, config)
-        for block, _ in problem.blocks(clip=False):
-            bad = block[~((block >= 0) & (block <= 1))]
-            if bad.size:
-                raise TableError("probabilities must lie in [0, 1]", where="blend solver", got=offenders(bad.tolist()))
-        return problem
+        problem = cls(table, c / total, config, clip=False)
+        low, high = 1.0, 0.0
+        for block, _ in problem.blocks():
+            # NaN is in neither range and makes both ends NaN.
+            least, most = float(block.min(initial=1)), float(block.max(initial=0))
+            if not (least >= 0 and most <= 1):
+                bad = block[~((block >= 0) & (block <= 1))]
+                got = offenders(bad.tolist())
+                raise TableError("probabilities must lie in [0, 1]", where="blend solver", got=got)
+            low, high = min(low, least), max(high, most)
+        return cls(table, c / total, config, clip=low < CLIP or high > 1 - CLIP)
 
     @property
     def members(self) -> int:
         return int(self.q.shape[1])
 
-    def blocks(self, *, clip: bool = True) -> Iterator[tuple[FloatArray, FloatArray]]:
-        """Rows of positive weight, a block at a time, with their weights."""
+    def blocks(self) -> Iterator[tuple[FloatArray, FloatArray]]:
+        """Rows of positive weight, a block at a time, with their weights; not to be written to."""
         for start in range(0, len(self.c), self.config.block):
             rows = slice(start, start + self.config.block)
             c, block = self.c[rows], np.asarray(self.q[rows], dtype=np.float64)
             if not c.all():
                 c, block = c[c > 0], block[c > 0]
-            yield (np.clip(block, CLIP, 1 - CLIP) if clip else block), c
+            yield (np.clip(block, CLIP, 1 - CLIP) if self.clip else block), c
 
     def at(self, a: FloatArray) -> _Point:
         """Loss, gradient and Hessian in one pass over the rows."""
         losses: list[float] = []
         gradient, hessian = np.zeros(a.size), np.zeros((a.size, a.size))
+        buffer = np.empty((min(self.config.block, len(self.c)), a.size))
         for block, c in self.blocks():
             mixed = block @ a
             losses.append(-float(c @ np.log(mixed)))
-            gradient -= block.T @ (c / mixed)
-            block *= (np.sqrt(c) / mixed)[:, None]
-            hessian += block.T @ block
+            share = c / mixed
+            gradient -= share @ block
+            scaled = np.multiply(block, np.sqrt(share / mixed)[:, None], out=buffer[: len(block)])
+            hessian += scaled.T @ scaled
         return _Point(a, math.fsum(losses), gradient, hessian)
 
     def factor(self, a: FloatArray, columns: npt.NDArray[np.bool_]) -> FloatArray:
