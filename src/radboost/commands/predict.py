@@ -30,6 +30,9 @@ def predict(
     checkpoint: Annotated[
         list[Path] | None, typer.Option("--checkpoint", help="Backbone weights, where they came from files; repeats.")
     ] = None,
+    refit: Annotated[
+        bool, typer.Option("--refit", help="By the models of all rows (fit-boost --refit), not the fold models.")
+    ] = False,
     work: Annotated[
         Path | None, typer.Option("--work", help="Keep the exams' cohort and store here; an interrupted run goes on.")
     ] = None,
@@ -56,6 +59,7 @@ def predict(
             key=key,
             work=work,
             checkpoints=tuple(checkpoint or ()),
+            refit=refit,
             device=device,
             batch_size=batch_size,
             workers=workers,

@@ -55,6 +55,8 @@ class PredictConfig:
         second blend finds the embeddings made; None keeps nothing.
     checkpoints
         Weights of backbones, where they came from files.
+    refit
+        By the models of all rows, where the runs have them, in place of the fold models.
     device, batch_size, workers
         As for `extract`.
     """
@@ -63,6 +65,7 @@ class PredictConfig:
     key: Path | None = None
     work: Path | None = None
     checkpoints: tuple[Path, ...] = ()
+    refit: bool = False
     device: str = "auto"
     batch_size: int | None = None
     workers: int | None = None
@@ -230,14 +233,16 @@ def _predict(
     if cohort.need_task().targets != blend.task.targets:
         do = "Index the data with the task that the blend was made for"
         raise MismatchError("the cohort has other targets than the blend", where=cohort.folder, do=do)
-    design = build_design(cohort, stores)
+    views = max((run.views for _, run in blend.runs), default=0)
+    designs = [build_design(cohort, stores, view) for view in range(1 + views)]
     if split is not None:
-        known = sorted(set(design.split.tolist()))
+        known = sorted(set(designs[0].split.tolist()))
         if split not in known:
             raise MismatchError("the cohort has no such split", got=split, do=f"It has {', '.join(known)}")
-        design = design.take(design.split == split)
+        designs = [each.take(each.split == split) for each in designs]
+    design = designs[0]
     _refuse_trained(blend, design)
-    p = _blend_design(blend, design)
+    p = _blend_designs(blend, designs, config.refit)
     named = cohort.units.set_index("unit_id")["unit"].reindex(design.unit)
     threshold = parse_threshold(config.threshold)
     out = {name: _decided(blend, name, values, threshold) for name, values in p.items()}
@@ -247,14 +252,14 @@ def _predict(
     return Prediction(submission(blend.task, named.tolist(), out), external, scores, 0, ())
 
 
-def _blend_design(blend: Blend, design: Design) -> dict[str, FloatArray]:
-    """Blended probabilities (units, classes) by target: each member is the mean over its fold models."""
+def _blend_designs(blend: Blend, designs: Sequence[Design], refit: bool) -> dict[str, FloatArray]:
+    """Blended probabilities (units, classes) by target: each member is the mean over its fold models and views."""
     members: dict[str, dict[str, FloatArray]] = {t.name: {} for t in blend.task.targets}
     for prefix, run in blend.runs:
-        for (member, kind), by_target in run.predict(design).items():
+        for (member, kind), by_target in run.predict(designs[: 1 + run.views], refit=refit).items():
             for target, values in by_target.items():
                 members[target][prefix + member_name(member, kind)] = values
-    return blend.apply(members, len(design))
+    return blend.apply(members, len(designs[0]))
 
 
 def _refuse_trained(blend: Blend, design: Design) -> None:
