@@ -1,11 +1,11 @@
 """The certified blend beside scipy's SLSQP and greedy selection, and clustered intervals beside scikit-learn in a loop.
 
 Run it as ``python benchmarks/blend.py --greedy PYTHON``, where PYTHON is the interpreter of an environment of its own
-with ``autogluon.core``; AutoGluon runs there as a process that times itself on the same arrays. Without it a plain loop
-of greedy selection (Caruana et al., 2004) stands in, and the output says so. The ways take turns. Every way has one BLAS
-thread and is timed in seconds of its own processor time, since the machine may be shared; reading the arrays is in
-nobody's time. Greedy selection costs the same in each step, so on the large set it may be given fewer of them; its time
-is then multiplied up, which the output says as well.
+with ``autogluon.core``; AutoGluon runs there as a process that times itself on the same arrays. Without it a plain
+loop of greedy selection (Caruana et al., 2004) stands in, and the output says so. The ways take turns. Every way has
+one BLAS thread and is timed in its own processor time, since the machine may be shared; reading the arrays is in
+nobody's time. Greedy selection costs the same in each step, so on the large set it may be given fewer of them; its
+time is then multiplied up, which the output says as well.
 """
 
 from __future__ import annotations
