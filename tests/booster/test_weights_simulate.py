@@ -252,11 +252,24 @@ def test_distances_agree_with_those_of_weighted_rows():
         ({"prevalence": 1.2}, "no rate between 0 and 1"),
         ({"prevalence": {"nobody": 0.5}}, "have no prediction"),
         ({"finding": "cancer"}, "no prevalence"),
+        ({"seed": -1}, "--seed"),
     ],
 )
 def test_requests_that_cannot_be_met_are_refused(pair, config, message):
     with pytest.raises(UserError, match=message):
         simulate(pair.source, pair.target, WeightConfig(**config))
+
+
+def test_labels_of_the_target_are_refused_as_predictions(pair):
+    labels = pair.target.targets.set_index("unit")["label"].astype(float).to_dict()
+    with pytest.raises(UserError, match="as labels do"):
+        simulate(pair.source, pair.target, WeightConfig("strata", ("site",), labels))
+
+
+def test_labels_of_the_target_decide_nothing(pair):
+    other = replace(pair.target, targets=pair.target.targets.assign(label=-1))
+    found, blind = (simulate(pair.source, t, WeightConfig("balance", prevalence=0.3)) for t in (pair.target, other))
+    np.testing.assert_array_equal(found.weight, blind.weight)
 
 
 def test_cohorts_that_do_not_fit_are_refused(pair):

@@ -41,6 +41,7 @@ def draw_weights(found: Weighting, out: Path) -> None:
     first.legend(loc="lower right", fontsize=8)
     third.hist(found.weight, bins=40, color=AFTER)
     third.set_yscale("log")
+    third.set_ylim(bottom=0.5)
     third.set_xlabel("weight (mean 1)")
     third.set_ylabel("units")
     third.set_title(f"effective sample share {found.share:.2f}, largest {found.largest:.1f}", fontsize=9)

@@ -2,7 +2,7 @@
 
 A row's odds come from a model that saw neither its own group nor, where patients are in both cohorts, that group's
 rows of the target. How strongly the model is held back is chosen on groups left out once more; where none beats
-knowing nothing by more than its standard error, the odds are constant and all weights equal.
+knowing nothing by more than two standard errors, the odds are constant and all weights equal.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from sklearn.linear_model import LogisticRegression
 
@@ -190,32 +189,40 @@ def _stack(source: Sample, target: Sample) -> Sample:
 def _choose(rows: Sample, columns: Sequence[Column], seed: int) -> float:
     """Strength of least loss on held-out groups; infinite where its gain over the base rate may be luck."""
     splits = list(_splits(rows, columns, seed))
-    weights = [float(held.weight.sum()) for _, _, held, _ in splits]
-    nothing = np.array([_loss(held, np.full(len(held), _base(train))) for train, _, held, _ in splits])
+    order = np.concatenate([place for place, *_ in splits])
+    group = np.unique(rows.group[order], return_inverse=True)[1]
+    weight = rows.weight[order]
+    mass = np.bincount(group, weight)
+
+    def by_group(margins: Sequence[FloatArray]) -> FloatArray:
+        margin = np.concatenate(margins)
+        loss = np.logaddexp(0.0, margin) - rows.y[order] * margin
+        return np.asarray(np.bincount(group, weight * loss), dtype=np.float64)
+
+    nothing = by_group([np.full(len(place), _base(train)) for place, train, _, _ in splits])
     tried: list[FloatArray] = []
     for strength in GRID:
-        losses = []
-        for train, x, held, x_held in splits:
-            losses.append(_loss(held, _margin(_fit(x, train, strength, SEARCH), x_held)))
-        tried.append(np.array(losses))
-        means = [float(np.average(each, weights=weights)) for each in tried]
-        best = int(np.argmin(means))
+        tried.append(by_group([_margin(_fit(x, train, strength, SEARCH), held) for _, train, x, held in splits]))
+        best = int(np.argmin([each.sum() for each in tried]))
         if best < len(tried) - PATIENCE:
             break
     gain = nothing - tried[best]
-    error = float(gain.std(ddof=1)) / math.sqrt(len(gain)) if len(gain) > 1 else 0.0
-    return GRID[best] if float(np.average(gain, weights=weights)) > error else math.inf
+    # By group: of three splits alone, chance would often make the error far too large or too small. Two of them, since
+    # the best of several strengths beats nothing by luck more often than one would.
+    spread = gain - gain.sum() / mass.sum() * mass
+    error = math.sqrt(len(mass) / (len(mass) - 1) * math.fsum(spread**2))
+    return GRID[best] if float(gain.sum()) > 2 * error else math.inf
 
 
 def _splits(
     rows: Sample, columns: Sequence[Column], seed: int
-) -> Iterator[tuple[Sample, FloatArray, Sample, FloatArray]]:
-    """Training rows with their terms, and held-out rows with theirs."""
+) -> Iterator[tuple[IntArray, Sample, FloatArray, FloatArray]]:
+    """Positions of held-out rows, training rows, and the terms of the latter and of the former."""
     fold = deal_groups(rows.group, rows.y, INNER, seed + 1)
     for number in range(int(fold.max()) + 1):
         train, held = rows.take(fold != number), rows.take(fold == number)
         made = _Terms.fit(train.table, columns, train.weight)
-        yield train, made.transform(train.table), held, made.transform(held.table)
+        yield np.flatnonzero(fold == number), train, made.transform(train.table), made.transform(held.table)
 
 
 def _fit(x: FloatArray, rows: Sample, strength: float, tolerance: float) -> LogisticRegression:
@@ -231,8 +238,3 @@ def _margin(model: LogisticRegression, x: FloatArray) -> FloatArray:
 def _base(rows: Sample) -> float:
     rate = float(np.average(rows.y, weights=rows.weight))
     return math.log(rate / (1 - rate))
-
-
-def _loss(rows: Sample, margin: npt.NDArray[np.float64]) -> float:
-    """Weighted mean log loss."""
-    return float(np.average(np.logaddexp(0.0, margin) - rows.y * margin, weights=rows.weight))

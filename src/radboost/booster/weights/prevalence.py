@@ -80,7 +80,7 @@ def target_rates(target: Cohort, prevalence: float | Mapping[str, float] | None)
     Raises
     ------
     UserError
-        The rate is not between 0 and 1, or a unit has no prediction.
+        The rate is not between 0 and 1, a unit has no prediction, or the predictions are labels: all of them 0 or 1.
     """
     units = target.units
     if prevalence is None:
@@ -91,7 +91,11 @@ def target_rates(target: Cohort, prevalence: float | Mapping[str, float] | None)
         if lacking:
             do = "Predict the whole target set"
             raise UserError("units have no prediction", where="--match-prevalence", got=offenders(lacking), do=do)
-        return np.array(by_name, dtype=np.float64)
+        p = np.array(by_name, dtype=np.float64)
+        if np.isin(p, (0.0, 1.0)).all():
+            do = "Give probabilities of a model; nothing may be matched to what a target set's labels say"
+            raise UserError("holds nothing but 0 and 1, as labels do", where="--match-prevalence", do=do)
+        return p
     if not 0 < prevalence < 1:
         raise UserError("is no rate between 0 and 1", where="--match-prevalence", got=prevalence)
     return np.full(len(units), prevalence)

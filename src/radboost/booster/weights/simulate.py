@@ -65,6 +65,8 @@ class WeightConfig:
         if self.finding is not None and self.prevalence is None:
             do = "Give --match-prevalence too"
             raise UserError("names a target and no prevalence", where="--finding", got=self.finding, do=do)
+        if self.seed < 0:
+            raise UserError("must be 0 or more", where="--seed", got=self.seed)
 
 
 @dataclass(frozen=True)
