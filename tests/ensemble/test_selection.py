@@ -117,3 +117,31 @@ def test_two_folds_leave_one_to_settle_on(binary):
     target = fit_blend(Predictions(table.assign(fold=table["fold"] % 2)), Policy.SAFE, FEW).targets[0]
     assert target.scores[0].loss.value < target.scores[-1].loss.value
     assert 0 < target.threshold < 1
+
+
+def test_the_first_choice_stays_where_a_gain_may_be_luck(binary):
+    """Sharpening that some cohorts seem to want by chance does not change the space; one that all want does."""
+    chosen = {}
+    for sharp, patients in ((1.0, 60), (4.0, 400)):
+        plans = []
+        for seed in range(6):
+            table = binary(seed=seed, patients=patients).table
+            odds = sharp * np.log(table["p"] / (1 - table["p"]))
+            own = bench(Predictions(table.assign(p=1 / (1 + np.exp(-odds)))), spaces=("prob", "logit"))
+            prob, logit = (Plan(space, 1.0, tuple(range(3))) for space in ("prob", "logit"))
+            plan = own._best([prob, logit], FOLDS)
+            gain = own.losses(prob, FOLDS)[0] - own.losses(logit, FOLDS)[0]
+            assert (plan is logit) == (gain > own._error(prob, logit, FOLDS))
+            plans.append((plan.space, gain > 0))
+        chosen[sharp] = plans
+    assert ("prob", True) in chosen[1.0], "the lower number alone would have been taken"
+    assert chosen[4.0] == [("logit", True)] * 6
+
+
+def test_the_error_of_a_difference_is_clustered(binary):
+    """Each patient's rows twice, as rows of their own, tell no more than once."""
+    table = binary(patients=60).table
+    again = pd.concat([table, table.assign(unit=table["unit"] + "b")], ignore_index=True)
+    prob, logit = (Plan(space, 1.0, tuple(range(3))) for space in ("prob", "logit"))
+    errors = [bench(Predictions(t), spaces=("prob",))._error(prob, logit, FOLDS) for t in (table, again)]
+    assert errors[1] == pytest.approx(errors[0], rel=1e-6)

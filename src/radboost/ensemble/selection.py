@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from radboost.ensemble.panel import Panel
 from radboost.ensemble.plan import Fit, Folds, Plan, fit_plan, predict_plan
-from radboost.metrics import log_loss
+from radboost.metrics import log_loss, true_class_probability
 
 __all__ = ["SHARES", "Bench"]
 
@@ -102,10 +102,32 @@ class Bench:
         return ((first + second) / 2 if hedged else first), second
 
     def _best(self, plans: Sequence[Plan], folds: Folds) -> Plan:
+        """Take the plan of least loss, but the first one where what it gains over that may be luck.
+
+        Of several noisy numbers the lowest looks better than it is, so a gain must be larger than its standard error.
+        """
         if len(plans) == 1:
             return plans[0]
         losses = [self.losses(plan, folds)[0] for plan in plans]
-        return plans[int(np.argmin(losses))]
+        best = int(np.argmin(losses))
+        return plans[best if losses[0] - losses[best] > self._error(plans[0], plans[best], folds) else 0]
+
+    def _error(self, one: Plan, two: Plan, folds: Folds) -> float:
+        """Standard error, clustered by group, of the difference between two plans' losses."""
+        totals: list[tuple[npt.NDArray[np.generic], FloatArray, FloatArray]] = []
+        pairs = zip(self.panels, self.out_of_fold(one, folds), self.out_of_fold(two, folds), strict=True)
+        for panel, first, second in pairs:
+            rows = panel.judged & np.isin(panel.fold, sorted(folds))
+            weight, label = panel.weight[rows], panel.label[rows]
+            if panel.target is not None and panel.target[rows].any():
+                # A blend between two losses is for both alike.
+                weight = weight + panel.target[rows] * (weight.sum() / panel.target[rows].sum())
+            gain = np.log(true_class_probability(label, second[rows]) / true_class_probability(label, first[rows]))
+            totals.append((panel.group[rows], weight, gain))
+        group, weight, difference = (np.concatenate(part) for part in zip(*totals, strict=True))
+        weight = weight / weight.sum()
+        _, owner = np.unique(group, return_inverse=True)
+        return float(np.sqrt((np.bincount(owner, weight * (difference - weight @ difference)) ** 2).sum()))
 
     def _without_idlers(self, plan: Plan, folds: Folds) -> Plan:
         """Drop members one by one as long as neither loss gets worse by it.
