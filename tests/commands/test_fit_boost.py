@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from radboost.booster import boosting
 from radboost.booster.run import Run
@@ -46,6 +47,11 @@ def test_options_reach_the_run_and_the_predictions(radboost, cohort, new_exams, 
         (("--learner", "residual"), "order"),
         (("--tune", "0"), "minutes above 0"),
         (("--engine", "cloud"), "no such engine"),
+        pytest.param(
+            ("--device", "cuda", "--learner", "xgboost"),
+            "--device cpu",
+            marks=pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU"),
+        ),
     ],
 )
 def test_what_cannot_be_is_one_clear_error(radboost, cohort, store, tmp_path, words, says):

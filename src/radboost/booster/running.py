@@ -61,6 +61,11 @@ def finish(
 def _here(
     work: Work, jobs: Sequence[Job], config: BoostConfig, kept: Kept | None, progress: Progress
 ) -> dict[Job, Done]:
+    if config.device == "cuda" and any(job.learner == "xgboost" for job in jobs):
+        from radboost.nets.device import resolve_device
+
+        # XGBoost itself would go on without one, on the CPU.
+        resolve_device("cuda")
     shelf = Shelf(work, jobs)
 
     def do(job: Job) -> Done:
