@@ -40,6 +40,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=8)
     parser.add_argument("--patients", type=int, default=1000, help="of the source, and half as many of the target")
+    parser.add_argument("--strengths", type=float, nargs="+", default=[0.0, 1.0, 1.5])
     options = parser.parse_args()
     libraries = ", ".join(f"{name} {metadata.version(name)}" for name in ("radboost", "numpy", "scikit-learn"))
     print(
@@ -48,7 +49,7 @@ def main() -> None:
     target = options.patients // 2
     print(f"{options.seeds} seeds, {options.patients} patients in the source, {target} in the target, two units each\n")
     met = True
-    for strength in (0.0, 1.0, 1.5):
+    for strength in options.strengths:
         large = draw_shifted_pair(ShiftPhantom(10, LARGE, strength, seed=999))
         truth = float(losses(large.target).mean())
         errors: dict[str, list[float]] = {name: [] for name in ("none", "oracle", *METHODS)}
