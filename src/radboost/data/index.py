@@ -19,6 +19,7 @@ from radboost.data.header_features import check_headers, header_features, widene
 from radboost.data.identity import new_key
 from radboost.data.journal import Journal
 from radboost.data.locate import find_table, image_paths, walk
+from radboost.data.long import header_columns, widen
 from radboost.data.manifest import build_links, build_manifest, chosen_frames
 from radboost.data.pool import Limits
 from radboost.data.progress import Progress, Silent
@@ -87,7 +88,7 @@ class Indexed:
     cohort
         Not saved yet.
     skipped
-        Number of files that are no images, by kind.
+        Number of files that are no images, and of table rows that say what another one said, by kind.
     """
 
     cohort: Cohort
@@ -148,6 +149,13 @@ class _Job:
     def scan(self, paths: Sequence[str]) -> Scan:
         return scan(self.root, paths, self.config.reading, self.journal, self.progress)
 
+    def scan_named(self, paths: pd.Series) -> Scan:
+        """Read headers of what a table calls images, so that a file that is none is a fault, not a stray."""
+        found = self.scan(sorted(set(paths)))
+        for path, kind in found.skipped.items():
+            found.set_aside(path, "no image", kind)
+        return found
+
     def manifest(
         self, crops: pd.DataFrame, found: Scan, key: bytes, where: Path | None = None
     ) -> tuple[pd.DataFrame, pd.Series, _Described]:
@@ -175,17 +183,22 @@ def _table(job: _Job, task: Task) -> Indexed:
     root, config = job.root, job.config
     where = find_table(root, task, prefer_test=config.new_exams)
     rows = tables.read_table(where)
-    # A table for new exams has no label columns; the labelled one must have them all.
+    # A table for new exams has no label columns, or holds no labels there; the labelled one must have them all.
+    rows, again = widen(rows, task, where, labelled=where.name != task.test_table or task.table == task.test_table)
     labelled = any(t.column in rows.columns for t in task.targets) or where.name == task.table != task.test_table
     tables.check_columns(rows, task, where, labelled=labelled and not config.new_exams)
     labelled = labelled and all(t.column in rows.columns for t in task.targets)
     key = config.key or new_key()
+    paths, found = image_paths(rows, task, where, root), None
+    if task.from_headers:
+        found = job.scan_named(paths)
+        rows = header_columns(rows, task, paths, found, where)
     targets = tables.unit_targets(rows, task, where, labelled=labelled)
     crops = pd.DataFrame(
         {
             "unit": tables.units(rows, task),
             "group": rows[task.group],
-            "path": image_paths(rows, task, where, root),
+            "path": paths,
             "slot": tables.slots(rows, task, where),
             "laterality": tables.sides(rows, task, where),
             "view": rows[task.slots.column] if task.slots.column else "",
@@ -193,10 +206,8 @@ def _table(job: _Job, task: Task) -> Indexed:
     )
     features = tables.metadata(rows, task, where).add_prefix(METADATA)
     crops = crops.join(features).join(tables.boxes(rows, task, where))
-    found = job.scan(sorted(set(crops["path"])))
-    for path, kind in found.skipped.items():
-        # The table calls it an image, so a file that is none is a fault, not a stray.
-        found.set_aside(path, "no image", kind)
+    # Last of all that may fail: a fault in the table is told before any file is read.
+    found = job.scan_named(paths) if found is None else found
     crops = chosen_frames(crops, found, config.frames)
     manifest, crops["crop_id"], described = job.manifest(crops, found, key, where)
     links = build_links(crops, manifest, task)
@@ -211,7 +222,10 @@ def _table(job: _Job, task: Task) -> Indexed:
     else:
         folds = _one_split(groups.unique())
     cohort = Cohort(root, task, manifest, links, targets, folds, key, found.quarantine, **described)
-    return Indexed(cohort, _strays(root, {*crops["path"], where.relative_to(root).as_posix()}))
+    skipped = _strays(root, {*crops["path"], where.relative_to(root).as_posix()})
+    if again:
+        skipped["rows said twice"] = again
+    return Indexed(cohort, skipped)
 
 
 def _strays(root: Path, named: set[str]) -> Counter[str]:

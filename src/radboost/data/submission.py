@@ -15,7 +15,7 @@ __all__ = ["decide", "parse_threshold", "submission"]
 
 
 def submission(task: Task, units: Sequence[str], p: Mapping[str, npt.NDArray[np.generic]]) -> pd.DataFrame:
-    """Lay out predictions: the id column, then one column a binary target or one a class.
+    """Lay out predictions: the id column, then one column a binary target or one a class, or all as a long table.
 
     Parameters
     ----------
@@ -46,7 +46,16 @@ def submission(task: Task, units: Sequence[str], p: Mapping[str, npt.NDArray[np.
             continue
         prefix = "" if len(task.targets) == 1 else f"{target.name}_"
         columns |= {prefix + name: values[:, number] for number, name in enumerate(target.classes)}
-    return pd.DataFrame(columns)
+    wide = pd.DataFrame(columns)
+    return _long(wide, task) if task.submission.value_column else wide
+
+
+def _long(wide: pd.DataFrame, task: Task) -> pd.DataFrame:
+    """One row a unit and column, the columns of a unit in their order."""
+    names = wide.columns[1:]
+    ids = np.repeat(wide.iloc[:, 0].to_numpy(str), len(names)).astype(object) + "_" + np.tile(names, len(wide))
+    values = wide[names].to_numpy().ravel()
+    return pd.DataFrame({task.submission.id_column: ids, task.submission.value_column: values})
 
 
 def parse_threshold(text: str) -> float | str | None:

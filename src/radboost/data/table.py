@@ -66,14 +66,14 @@ def read_table(path: Path) -> pd.DataFrame:
 
 def check_columns(table: pd.DataFrame, task: Task, where: Path, *, labelled: bool) -> None:
     """Raise TableError unless the table has every column that the task names, each id filled in."""
-    needed = {*task.structure_columns, *task.feature_columns}
+    needed = {*task.structure_columns, *task.feature_columns} - set(task.from_headers)
     if labelled:
         needed |= {t.column for t in task.targets}
     missing = sorted(needed - set(table.columns))
     if missing:
         do = f"The table has {', '.join(map(str, table.columns))}"
         raise TableError(f"lacks columns that task {task.name} needs", where=where, got=offenders(missing), do=do)
-    for column in dict.fromkeys((*task.unit, task.group)):
+    for column in dict.fromkeys(c for c in (*task.unit, task.group) if c not in task.from_headers):
         empty = np.flatnonzero(table[column] == "")
         if len(empty):
             # Line numbers as an editor shows them: the header is line 1.
@@ -104,7 +104,7 @@ def labels(table: pd.DataFrame, target: Target, where: Path) -> np.ndarray:
     codes = codes.fillna(whole.map(numbers)).fillna(cells.str.lower().isin(ABSENT).map({True: -1}))
     bad = codes.isna()
     if bad.any():
-        lines = [f"{c!r} in line {i + 2}" for i, c in zip(np.flatnonzero(bad), cells[bad], strict=True)]
+        lines = [f"{c!r} in line {i + 2}" for i, c in zip(cells.index[bad], cells[bad], strict=True)]
         do = f"Allowed: {', '.join(target.classes)}, or empty for unlabelled"
         raise TableError(
             f"column {target.column} holds values that are no class", where=where, got=offenders(lines), do=do

@@ -12,15 +12,18 @@ from string import Formatter
 from typing import Any
 
 from radboost.data.features import OPPOSITE, Metadata, Slots
+from radboost.data.layout import FROM_HEADERS, LongTable, Submission
 from radboost.errors import TaskError, offenders
 
 __all__ = [
     "BOX_UNITS",
     "CROPS",
+    "FROM_HEADERS",
     "METRICS",
     "OPPOSITE",
     "AnyOf",
     "Images",
+    "LongTable",
     "Metadata",
     "Slots",
     "Submission",
@@ -137,19 +140,6 @@ class Images:
 
 
 @dataclass(frozen=True)
-class Submission:
-    """How predictions leave: an id column, then one column a target (binary) or a class.
-
-    Attributes
-    ----------
-    id_column
-        Header of the id column, which holds the unit.
-    """
-
-    id_column: str = "unit"
-
-
-@dataclass(frozen=True)
 class AnyOf:
     """A label that is true where any of its parts is: its probability lies between their largest and their sum.
 
@@ -189,6 +179,10 @@ class Task:
         One of `METRICS`.
     constraints
         What holds between the targets' probabilities; a blend is moved to where it does.
+    long
+        Given where the table has one row a unit and target.
+    from_headers
+        Columns out of `FROM_HEADERS` that the table lacks and each image's header holds.
     """
 
     name: str
@@ -203,6 +197,8 @@ class Task:
     metric: str = "log_loss"
     submission: Submission = field(default_factory=Submission)
     constraints: tuple[AnyOf, ...] = ()
+    long: LongTable | None = None
+    from_headers: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.targets or not self.unit:
@@ -224,6 +220,23 @@ class Task:
         leaks = sorted(labels & {*self.metadata.numeric, *self.metadata.categorical})
         if leaks:
             raise TaskError("a target's column is also metadata", where=self.name, got=offenders(leaks))
+        self._check_sources()
+
+    def _check_sources(self) -> None:
+        """Raise TaskError where a column is said to come from where it cannot."""
+        unknown = sorted(set(self.from_headers) - set(FROM_HEADERS))
+        if unknown:
+            do = f"Known: {', '.join(FROM_HEADERS)}"
+            raise TaskError("from_headers names what no header holds", where=self.name, got=offenders(unknown), do=do)
+        early = sorted(set(self.from_headers) & self.images.columns())
+        if early:
+            raise TaskError("paths and boxes cannot come from headers", where=self.name, got=offenders(early))
+        if self.long is not None:
+            lost = sorted(self.structure_columns - {self.long.unit_column, *self.from_headers})
+            lost += [name for name in self.feature_columns if name not in lost]
+            if lost:
+                do = f"Besides labels it holds {self.long.unit_column}; headers may give {', '.join(FROM_HEADERS)}"
+                raise TaskError("a long table has no such columns", where=self.name, got=offenders(lost), do=do)
 
     @property
     def feature_columns(self) -> tuple[str, ...]:
@@ -261,16 +274,22 @@ class Task:
             parts["targets"] = tuple(Target(**_tuples(t)) for t in parts["targets"])
             for part in fields(cls):
                 kind = _PARTS.get(part.name)
-                if kind is not None and part.name in parts:
+                if kind is not None and parts.get(part.name) is not None:
                     parts[part.name] = kind(**_tuples(parts[part.name]))
-            parts["unit"] = tuple(parts["unit"])
+            parts["unit"], parts["from_headers"] = tuple(parts["unit"]), tuple(parts.get("from_headers", ()))
             parts["constraints"] = tuple(AnyOf(**_tuples(c)) for c in parts.get("constraints", ()))
             return cls(**parts)
         except (TypeError, KeyError) as error:
             raise TaskError("does not describe a task", where=str(content.get("name", "?")), got=str(error)) from error
 
 
-_PARTS: dict[str, Any] = {"images": Images, "slots": Slots, "metadata": Metadata, "submission": Submission}
+_PARTS: dict[str, Any] = {
+    "images": Images,
+    "slots": Slots,
+    "metadata": Metadata,
+    "submission": Submission,
+    "long": LongTable,
+}
 
 
 def _tuples(content: Mapping[str, Any]) -> dict[str, Any]:

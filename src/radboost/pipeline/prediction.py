@@ -78,7 +78,9 @@ class Prediction:
     Attributes
     ----------
     submission
-        In the task's format, one row a unit.
+        In the task's format.
+    units
+        How many were predicted.
     external
         Predictions of kind external, where any unit is labelled; else None.
     scores
@@ -90,6 +92,7 @@ class Prediction:
     """
 
     submission: pd.DataFrame
+    units: int
     external: Predictions | None
     scores: tuple[ExternalScore, ...]
     quarantined: int
@@ -128,7 +131,7 @@ def predict_exams(
             "Whether these patients were trained on cannot be told without the training cohort's --key: "
             "if they were, these scores are not external."
         )
-    return Prediction(prediction.submission, prediction.external, prediction.scores, bad, tuple(notes))
+    return replace(prediction, quarantined=bad, notes=tuple(notes))
 
 
 def predict_stored(
@@ -249,7 +252,7 @@ def _predict(
     labelled = bool((design.label >= 0).any())
     external = external_predictions(design, p) if labelled else None
     scores = tuple(external_scores(blend, design, p)) if labelled else ()
-    return Prediction(submission(blend.task, named.tolist(), out), external, scores, 0, ())
+    return Prediction(submission(blend.task, named.tolist(), out), len(named), external, scores, 0, ())
 
 
 def _blend_designs(blend: Blend, designs: Sequence[Design], refit: bool) -> dict[str, FloatArray]:

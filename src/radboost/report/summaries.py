@@ -250,5 +250,5 @@ def prediction_table(found: Prediction) -> Table:
         for score in found.scores
     ]
     notes = found.notes + ((f"{found.quarantined} images in quarantine",) if found.quarantined else ())
-    title = f"predicted {len(found.submission)} units"
+    title = f"predicted {found.units} units"
     return Table(title, ("", "last class", *names.values()) if rows else ("",), tuple(rows), notes)

@@ -7,11 +7,12 @@ from pathlib import Path
 from radboost.data.task import Task
 from radboost.data.tasks.custom import read_task
 from radboost.data.tasks.rsna_breast import RSNA_BREAST
+from radboost.data.tasks.rsna_ich import RSNA_ICH
 from radboost.errors import TaskError
 
 __all__ = ["TASKS", "get_task"]
 
-TASKS: dict[str, Task] = {task.name: task for task in (RSNA_BREAST,)}
+TASKS: dict[str, Task] = {task.name: task for task in (RSNA_BREAST, RSNA_ICH)}
 """Every built-in task by its name on the command line."""
 
 

@@ -10,7 +10,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from radboost.data.task import Images, Metadata, Slots, Submission, Target, Task
+from radboost.data.task import Images, LongTable, Metadata, Slots, Submission, Target, Task
 from radboost.errors import TaskError, offenders
 
 __all__ = ["read_task"]
@@ -28,8 +28,16 @@ _TOP = {
     "metadata",
     "submission",
     "constraints",
+    "long",
+    "from_headers",
 }
-_PARTS: dict[str, type] = {"images": Images, "slots": Slots, "metadata": Metadata, "submission": Submission}
+_PARTS: dict[str, type] = {
+    "images": Images,
+    "slots": Slots,
+    "metadata": Metadata,
+    "submission": Submission,
+    "long": LongTable,
+}
 _TARGET = {f.name for f in fields(Target)} - {"name"}
 
 
@@ -117,6 +125,7 @@ def _images(path: Path, content: dict[str, Any]) -> dict[str, Any]:
 def _texts(path: Path, parts: dict[str, Any]) -> None:
     """Lists of columns must hold text: a stray number would only fail much later, as an unknown column."""
     lists = {"unit": parts["unit"], "images.paths": parts["images"]["paths"]}
+    lists["from_headers"] = parts.get("from_headers", [])
     listed = (
         ("metadata", ("numeric", "categorical", "forbidden", "headers", "relative")),
         ("slots", ("values", "pool")),

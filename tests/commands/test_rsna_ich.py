@@ -1,0 +1,55 @@
+"""The haemorrhage task by its commands, from the downloaded folder's layout to the submission file."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from radboost.booster import boosting
+from radboost.booster.run import Run
+from radboost.booster.sequence import plan
+from radboost.data.phantom.ct import HeadPhantom, write_rsna_ich
+
+PHANTOM = HeadPhantom(patients=10, seed=1, pixels=32, prevalence=1, slices=(20, 21), repeated=3)
+EXAMS = HeadPhantom(patients=2, seed=1, pixels=32, slices=(20, 21), first_patient=900, test=True)
+
+
+@pytest.fixture
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    # No claim hangs on how well they learn.
+    monkeypatch.setattr(boosting, "ROUNDS", 6)
+    monkeypatch.setattr(plan, "LEAST_STEPS", 1)
+    monkeypatch.setattr(plan, "RATES", {name: (2e-4,) * 3 for name in plan.RATES})
+
+
+def test_from_the_folder_to_the_submission(radboost, tmp_path, short):
+    write_rsna_ich(tmp_path / "data", PHANTOM)
+    write_rsna_ich(tmp_path / "exams", EXAMS)
+    cohort, store, run, blend = (tmp_path / n for n in ("cohort", "store", "run", "blend"))
+    text = radboost(
+        "index", tmp_path / "data", "--task", "rsna-ich", "--out", cohort, "--folds", 2, "--workers", 1
+    ).output
+    assert "rows said twice" in text
+    words = ("--backbone", "test_resnet", "--random-init", 0, "--size", 32, "--stage", 1, "--workers", 1)
+    radboost("extract", cohort, "--out", store, *words)
+    learners = [word for name in ("residual", "pooled-res", "lightgbm") for word in ("--learner", name)]
+    radboost("fit-boost", cohort, store, "--out", run, *learners, "--seeds", 1)
+    members = {name.split("/")[0] for name in Run.load(run).predictions.table["member"]}
+    assert {"residual", "pooled-res", "lightgbm"} <= members
+    radboost("blend", "safe", run, "--out", blend)
+    out = tmp_path / "submission.csv"
+    text = radboost("predict", blend, tmp_path / "exams", "--out", out, "--workers", 1).output
+    sample = pd.read_csv(tmp_path / "exams" / "stage_2_sample_submission.csv")
+    found = pd.read_csv(out)
+    images = sample["ID"].str.rpartition("_")[0].nunique()
+    assert f"predicted {images} units" in text
+    assert "1 images in quarantine" in text
+    assert list(found.columns) == ["ID", "Label"]
+    assert sorted(found["ID"]) == sorted(sample["ID"])
+    assert found["Label"].between(0, 1).all()
+    wide = found["Label"].to_numpy().reshape(images, 6)
+    # The constraint: `any` is at least its largest type and at most their sum.
+    assert (wide[:, 5] >= wide[:, :5].max(axis=1) - 1e-9).all()
+    assert (wide[:, 5] <= wide[:, :5].sum(axis=1) + 1e-9).all()
+    assert np.isfinite(wide).all()
