@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -17,6 +18,7 @@ from radboost.data.task import Images, LongTable, Submission, Target, Task
 from radboost.data.tasks import get_task
 from radboost.errors import TableError, TaskError
 
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 ICH = get_task("rsna-ich")
 TASK = Task(
     "toy",
@@ -82,6 +84,11 @@ def test_toml_declares_both(tmp_path):
     path.write_text(path.read_text().replace('["patient_id"]', '"patient_id"'))
     with pytest.raises(TaskError, match="from_headers must be a list"):
         get_task(str(path))
+
+
+def test_the_example_with_neighbours_is_the_task_in_all_else():
+    found = get_task(str(EXAMPLES / "rsna-ich-neighbours.toml"))
+    assert found == replace(ICH, name=found.name, slots=replace(ICH.slots, neighbours=1))
 
 
 def test_a_long_submission_has_one_row_a_unit_and_target():
