@@ -180,12 +180,16 @@ def autogluon(python: str, preset: str, kind: str) -> Contender:
         with tempfile.TemporaryDirectory() as name:
             source, out = Path(name) / "in.npz", Path(name) / "out.json"
             np.savez(source, x=x, test=test, y=y, fold=np.array([folds[g] for g in patient]))
-            command = [python, str(HERE / "quality_autogluon.py"), str(source), str(out), preset, f"{limit:.1f}"]
+            worker = (python, str(HERE / "quality_autogluon.py"), str(source), str(out), preset)
             # Neither our thread settings nor our packages are its own; threads that wait shall not burn its time.
             environment = {n: v for n, v in os.environ.items() if not n.startswith(("OMP_", "PYTHON"))}
             environment["OMP_WAIT_POLICY"] = "PASSIVE"
-            subprocess.run(command, check=True, capture_output=True, env=environment, cwd=name)
-            return dict(json.loads(out.read_text()))
+            for tries in (1, 2, 4):
+                # It may end without a model, and then has another try with twice the time.
+                done = subprocess.run([*worker, f"{tries * limit:.1f}"], capture_output=True, env=environment, cwd=name)
+                if not done.returncode:
+                    return dict(json.loads(out.read_text()), tries=tries)
+            raise RuntimeError(f"AutoGluon made no model: {done.stderr.decode()[-2000:]}")
 
     return contender
 
@@ -206,7 +210,7 @@ def contenders(options: argparse.Namespace) -> dict[str, Contender]:
     found: dict[str, Contender] = {"prior": prior, OURS: ours}
     found |= {f"HistGradientBoosting, {kind}": sklearn(kind) for kind in ("raw", "pca")}
     if options.autogluon:
-        for preset in PRESETS:
+        for preset in options.presets:
             for kind in options.columns:
                 found[f"AutoGluon {preset}, {kind}"] = autogluon(options.autogluon, preset, kind)
     return found
@@ -246,7 +250,11 @@ def compare(title: str, trials: list[Trial], options: argparse.Namespace) -> Non
     members(answers[OURS], y)
     for name, each in answers.items():
         if "best" in each[0]:
-            print(f"  {name}: kept {', '.join(dict.fromkeys(a['best'] for a in each))} of {each[0]['models']} models")
+            more = sum(a.get("tries", 1) > 1 for a in each)
+            print(
+                f"  {name}: kept {', '.join(dict.fromkeys(a['best'] for a in each))} of {each[0]['models']} models; "
+                f"needed more time on {more} of {len(each)} splits"
+            )
 
 
 def members(answers: list[dict], y: np.ndarray) -> None:
@@ -271,6 +279,7 @@ def main() -> None:
     parser.add_argument("--shared", type=Path, help="folder that holds mini-mias")
     parser.add_argument("--autogluon", help="interpreter of an environment with autogluon.tabular")
     parser.add_argument("--columns", nargs="+", default=["raw", "pca"], choices=["raw", "pca"], help="AutoGluon's")
+    parser.add_argument("--presets", nargs="+", default=PRESETS, choices=PRESETS, help="AutoGluon's")
     parser.add_argument("--only", choices=["phantom", "films"])
     parser.add_argument("--work", type=Path, help="folder that keeps images, embeddings and answers")
     options = parser.parse_args()
