@@ -99,7 +99,8 @@ def test_a_planted_signal_beats_the_prior(fitted) -> None:
 
 def test_results_do_not_depend_on_the_number_of_workers(make) -> None:
     cohort, store = make(patients=16, signal=1.0, folds=2)
-    one, three = (fit_boost(cohort, [store], BoostConfig(workers=w)).predictions.table for w in (1, 3))
+    config = BoostConfig(learners=("logistic", "mlp", "lightgbm"), blocks=("image", "metadata"))
+    one, three = (fit_boost(cohort, [store], replace(config, workers=w)).predictions.table for w in (1, 3))
     pd.testing.assert_frame_equal(one, three)
 
 

@@ -100,6 +100,7 @@ def losses(run: Run) -> dict[tuple[str, str], float]:
     return p.groupby(["member", "kind"])["loss"].mean().to_dict()
 
 
+@pytest.mark.proof
 def test_the_head_beats_slice_wise_boosters_out_of_fold() -> None:
     # Residual alone, for the time it takes; for Pooled-Res see test_model.
     for seed in range(2):
