@@ -165,8 +165,9 @@ def test_a_fit_on_all_rows_stands_beside_the_folds(cohort_and_store, tmp_path: P
     cohort, store = cohort_and_store
     quick = replace(TREES, learners=("logistic",))
     plain = fit_boost(cohort, [store], quick)
-    run = fit_boost(cohort, [store], replace(quick, refit=True)).save(tmp_path / "run")
+    run = fit_boost(cohort, [store], replace(quick, refit=True))
     same(plain, run)
+    run = run.save(tmp_path / "run")
     assert run.folds == [0, 1]
     assert ("regular", ALL_ROWS) in run.prepared
     design = build_design(cohort, [store])
