@@ -39,14 +39,14 @@ def test_a_mistake_exits_with_2_and_debug_shows_where(tmp_path):
 
 
 def test_the_demo_runs_every_stage_and_says_what_it_ran_on(tmp_path):
-    done = shell("demo", "--out", tmp_path / "demo", "--patients", 60, "--pixels", 256)
+    done = shell("demo", "--out", tmp_path / "demo", "--patients", 40, "--pixels", 256)
     text = done.stdout
     for row in ("prior", "metadata only", "images only", "blend safe", "blend risky"):
         assert row in text
     assert "never trained" in text
     for name in ("cohort", "store", "run", "blend-safe", "blend-risky", "predictions-safe.csv"):
         assert (tmp_path / "demo" / name).exists()
-    shell("demo", "--out", tmp_path / "demo", "--patients", 60, "--pixels", 256, code=2)
+    shell("demo", "--out", tmp_path / "demo", "--patients", 40, "--pixels", 256, code=2)
 
 
 @pytest.mark.parametrize(
