@@ -10,7 +10,7 @@ demo: $(READY)
 	$(BIN)/radboost demo --out radboost-demo --overwrite
 
 test: $(READY)
-	$(BIN)/python -m pytest -m "not proof"
+	$(BIN)/python -m pytest -m "not proof" -n 2 --dist loadfile
 
 lint: $(READY)
 	$(BIN)/ruff check .
