@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -14,9 +12,8 @@ from radboost.data.dicom.write import DicomImage, write_dicom
 from radboost.data.phantom.breast.machine import windows_of
 from radboost.data.phantom.breast.patient import BreastPhantom, Patient, View, draw_patient
 from radboost.data.phantom.breast.view import RenderedView, render_view
-from radboost.data.pool import Failed, Limits, Pool, available_cores
+from radboost.data.phantom.patients import Rows, each_patient, open_truth, write_asked
 from radboost.data.progress import Progress, Silent
-from radboost.errors import ExistsError, RadboostError
 
 __all__ = ["TEST_COLUMNS", "TRAIN_COLUMNS", "write_rsna_breast"]
 
@@ -47,11 +44,9 @@ TEST_COLUMNS = (
     "machine_id",
     "prediction_id",
 )
-_SECONDS_A_PATIENT = 600.0
 _FOR_PRESENTATION = "1.2.840.10008.5.1.4.1.1.1.2"  # Digital Mammography X-Ray Image Storage, PS3.4 table B.5-1
 _UID_ROOTS = {"study": 1, "series": 2, "instance": 3}
 _LESIONS = ("patient_id", "image_id", "laterality", "view", "kind", "malignant", "contrast", "x0", "y0", "x1", "y1")
-Rows = list[dict[str, object]]
 
 
 def write_rsna_breast(
@@ -84,16 +79,14 @@ def write_rsna_breast(
     """
     split = "test" if phantom.test else "train"
     table = out / f"{split}.csv"
-    if table.exists():
-        msg = "a phantom cohort is already there"
-        raise ExistsError(msg, where=table, do="Give another folder, or remove this one first.")
-    truth = out / "truth"
-    truth.mkdir(parents=True, exist_ok=True)
+    truth = open_truth(table)
+    folder = out / f"{split}_images"
+    write = partial(_write_patient, folder, phantom)
     progress = progress or Silent()
     progress.start("write phantom exams", phantom.patients)
     images: Rows = []
     lesions: Rows = []
-    for patient_images, patient_lesions in _written(out / f"{split}_images", phantom, workers):
+    for patient_images, patient_lesions in each_patient(write, phantom.patients, workers, folder):
         images += patient_images
         lesions += patient_lesions
         progress.advance()
@@ -101,24 +94,9 @@ def write_rsna_breast(
     frame["prediction_id"] = frame["patient_id"].astype(str) + "_" + frame["laterality"]
     frame[["prediction_id", "cancer"]].drop_duplicates().to_csv(truth / "units.csv", index=False)
     pd.DataFrame(lesions, columns=list(_LESIONS)).to_csv(truth / "lesions.csv", index=False)
-    (truth / "phantom.json").write_text(json.dumps(asdict(phantom), indent=1, sort_keys=True) + "\n", "utf-8")
+    write_asked(truth, phantom)
     # The table comes last: where it is, everything is.
     frame.to_csv(table, index=False, columns=list(TEST_COLUMNS if phantom.test else TRAIN_COLUMNS))
-
-
-def _written(folder: Path, phantom: BreastPhantom, workers: int | None) -> Iterator[tuple[Rows, Rows]]:
-    """Rows of each patient in order, from this process or from several."""
-    write = partial(_write_patient, folder, phantom)
-    count = min(workers or available_cores(), phantom.patients)
-    if count == 1:
-        yield from map(write, range(phantom.patients))
-        return
-    with Pool(count, Limits(seconds=_SECONDS_A_PATIENT)) as pool:
-        for result in pool.map(write, range(phantom.patients)):
-            if isinstance(result, Failed):
-                msg = f"phantom patient {result.job} could not be written: {result.reason}"
-                raise RadboostError(msg, where=folder, do="Look at the free disk space and the rights of this folder.")
-            yield result.value
 
 
 def _write_patient(folder: Path, phantom: BreastPhantom, index: int) -> tuple[Rows, Rows]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import warnings
-from collections.abc import Iterator
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -17,19 +15,16 @@ from radboost.data.dicom.write import DicomImage, write_dicom
 from radboost.data.phantom.ct.bleed import KINDS
 from radboost.data.phantom.ct.head import render_series
 from radboost.data.phantom.ct.patient import FIELD_MM, HeadPatient, HeadPhantom, HeadSeries, draw_head_patient
-from radboost.data.pool import Failed, Limits, Pool, available_cores
+from radboost.data.phantom.patients import Rows, each_patient, open_truth, write_asked
 from radboost.data.progress import Progress, Silent
-from radboost.errors import ExistsError, RadboostError
 
 __all__ = ["LABELS", "write_rsna_ich"]
 
 LABELS = (*KINDS, "any")
 """Endings of the table's ids, in its order."""
-_SECONDS_A_PATIENT = 600.0
 _CT_STORAGE = "1.2.840.10008.5.1.4.1.1.2"  # CT Image Storage, PS3.4 table B.5-1
 _OUTSIDE = -2000  # what scanners that store signed pixels put where the round field of view ends
 _LESIONS = ("patient", "series", "kind", "first", "slices", "density", "angle", "reach", "size", "width")
-Rows = list[dict[str, object]]
 
 
 def write_rsna_ich(out: Path, phantom: HeadPhantom, progress: Progress | None = None, workers: int | None = 1) -> None:
@@ -59,18 +54,15 @@ def write_rsna_ich(out: Path, phantom: HeadPhantom, progress: Progress | None = 
         When a patient could not be written.
     """
     table = out / ("stage_2_sample_submission.csv" if phantom.test else "stage_2_train.csv")
-    if table.exists():
-        msg = "a phantom cohort is already there"
-        raise ExistsError(msg, where=table, do="Give another folder, or remove this one first.")
+    truth = open_truth(table)
     images = out / f"stage_2_{'test' if phantom.test else 'train'}_images"
-    truth = out / "truth"
-    for folder in (images, truth):
-        folder.mkdir(parents=True, exist_ok=True)
+    images.mkdir(exist_ok=True)
+    write = partial(_write_patient, images, phantom)
     progress = progress or Silent()
     progress.start("write phantom series", phantom.patients)
     slices: Rows = []
     lesions: Rows = []
-    for patient_slices, patient_lesions in _written(images, phantom, workers):
+    for patient_slices, patient_lesions in each_patient(write, phantom.patients, workers, images):
         slices += patient_slices
         lesions += patient_lesions
         progress.advance()
@@ -79,7 +71,7 @@ def write_rsna_ich(out: Path, phantom: HeadPhantom, progress: Progress | None = 
     _spoil(images, frame["image"].tolist(), phantom)
     frame.to_csv(truth / "slices.csv", index=False)
     pd.DataFrame(lesions, columns=list(_LESIONS)).to_csv(truth / "lesions.csv", index=False)
-    (truth / "phantom.json").write_text(json.dumps(asdict(phantom), indent=1, sort_keys=True) + "\n", "utf-8")
+    write_asked(truth, phantom)
     # The table comes last: where it is, everything is.
     _table(frame, phantom).to_csv(table, index=False)
 
@@ -102,21 +94,6 @@ def _spoil(images: Path, names: list[str], phantom: HeadPhantom) -> None:
     for name in rng.choice(names, min(phantom.bad, len(names)), replace=False):
         path = images / f"{name}.dcm"
         path.write_bytes(path.read_bytes()[: -(phantom.pixels**2)])
-
-
-def _written(folder: Path, phantom: HeadPhantom, workers: int | None) -> Iterator[tuple[Rows, Rows]]:
-    """Rows of each patient in order, from this process or from several."""
-    write = partial(_write_patient, folder, phantom)
-    count = min(workers or available_cores(), phantom.patients)
-    if count == 1:
-        yield from map(write, range(phantom.patients))
-        return
-    with Pool(count, Limits(seconds=_SECONDS_A_PATIENT)) as pool:
-        for result in pool.map(write, range(phantom.patients)):
-            if isinstance(result, Failed):
-                msg = f"phantom patient {result.job} could not be written: {result.reason}"
-                raise RadboostError(msg, where=folder, do="Look at the free disk space and the rights of this folder.")
-            yield result.value
 
 
 def _write_patient(folder: Path, phantom: HeadPhantom, index: int) -> tuple[Rows, Rows]:
