@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pandas as pd
 import pytest
 
@@ -10,6 +9,8 @@ from radboost.booster import boosting
 from radboost.booster.run import Run
 from radboost.booster.sequence import plan
 from radboost.data.phantom.ct import HeadPhantom, write_rsna_ich
+from radboost.data.submission import check_submission, read_submission
+from radboost.data.tasks.rsna_ich import RSNA_ICH
 
 PHANTOM = HeadPhantom(patients=10, seed=1, pixels=32, prevalence=1, slices=(20, 21), repeated=3)
 EXAMS = HeadPhantom(patients=2, seed=1, pixels=32, slices=(20, 21), first_patient=900, test=True)
@@ -40,16 +41,11 @@ def test_from_the_folder_to_the_submission(radboost, tmp_path, short):
     radboost("blend", "safe", run, "--out", blend)
     out = tmp_path / "submission.csv"
     text = radboost("predict", blend, tmp_path / "exams", "--out", out, "--workers", 1).output
-    sample = pd.read_csv(tmp_path / "exams" / "stage_2_sample_submission.csv")
-    found = pd.read_csv(out)
-    images = sample["ID"].str.rpartition("_")[0].nunique()
+    sample = tmp_path / "exams" / "stage_2_sample_submission.csv"
+    images = pd.read_csv(sample)["ID"].str.rpartition("_")[0].nunique()
     assert f"predicted {images} units" in text
     assert "1 images in quarantine" in text
-    assert list(found.columns) == ["ID", "Label"]
-    assert sorted(found["ID"]) == sorted(sample["ID"])
-    assert found["Label"].between(0, 1).all()
-    wide = found["Label"].to_numpy().reshape(images, 6)
-    # The constraint: `any` is at least its largest type and at most their sum.
-    assert (wide[:, 5] >= wide[:, :5].max(axis=1) - 1e-9).all()
-    assert (wide[:, 5] <= wide[:, :5].sum(axis=1) + 1e-9).all()
-    assert np.isfinite(wide).all()
+    assert "The rows are those of stage_2_sample_submission.csv" in text
+    # Rows, order, ranges, and `any` between its largest type and their sum.
+    check_submission(read_submission(out, RSNA_ICH), read_submission(sample, RSNA_ICH), RSNA_ICH)
+    assert list(pd.read_csv(out).columns) == ["ID", "Label"]

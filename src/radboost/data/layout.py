@@ -23,10 +23,13 @@ class Submission:
     value_column
         Given, predictions leave as a long table instead: one row a unit and target (binary) or class, whose id is
         ``<unit>_<target>`` and whose probability stands in this column.
+    sample
+        File beside the table for new exams that shows the rows wanted, and their order; empty where there is none.
     """
 
     id_column: str = "unit"
     value_column: str = ""
+    sample: str = ""
 
 
 @dataclass(frozen=True)

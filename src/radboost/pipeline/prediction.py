@@ -21,7 +21,8 @@ from radboost.data.index import IndexConfig, index
 from radboost.data.predictions import Predictions, member_name
 from radboost.data.progress import Progress, Silent
 from radboost.data.store import EmbeddingStore
-from radboost.data.submission import decide, parse_threshold, submission
+from radboost.data.submission import check_submission, decide, in_order_of, parse_threshold, read_submission, submission
+from radboost.data.task import Task
 from radboost.errors import ExistsError, LeakError, MismatchError, UserError, offenders
 from radboost.extractor.config import ExtractConfig
 from radboost.extractor.extract import extract
@@ -252,7 +253,28 @@ def _predict(
     labelled = bool((design.label >= 0).any())
     external = external_predictions(design, p) if labelled else None
     scores = tuple(external_scores(blend, design, p)) if labelled else ()
-    return Prediction(submission(blend.task, named.tolist(), out), len(named), external, scores, 0, ())
+    rows, notes = submission(blend.task, named.tolist(), out), tuple[str, ...]()
+    if split is None:
+        rows, notes = _as_sample(rows, cohort, blend.task, decided=threshold is not None)
+    return Prediction(rows, len(named), external, scores, 0, notes)
+
+
+def _as_sample(
+    rows: pd.DataFrame, cohort: Cohort, task: Task, *, decided: bool
+) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """Bring a submission into the order of the sample that lies beside the exams, and hold it against that."""
+    path = cohort.root / task.submission.sample
+    if not task.submission.sample or not path.is_file():
+        return rows, ()
+    sample = read_submission(path, task)
+    try:
+        rows = in_order_of(rows, sample, task)
+    except MismatchError as error:
+        # Of use all the same: a user may well predict other exams than those that a competition asks for.
+        return rows, (f"The rows are not those of {task.submission.sample}: {error}.",)
+    # Decisions were each made for one target, so that constraints between probabilities say nothing of them.
+    check_submission(rows, sample, replace(task, constraints=()) if decided else task)
+    return rows, (f"The rows are those of {task.submission.sample}, in its order.",)
 
 
 def _blend_designs(blend: Blend, designs: Sequence[Design], refit: bool) -> dict[str, FloatArray]:

@@ -47,5 +47,5 @@ RSNA_BREAST = Task(
         forbidden=("biopsy", "invasive", "BIRADS", "density", "difficult_negative_case", "cancer"),
     ),
     metric="pf1",
-    submission=Submission(id_column="prediction_id"),
+    submission=Submission(id_column="prediction_id", sample="sample_submission.csv"),
 )

@@ -49,5 +49,5 @@ RSNA_ICH = Task(
     ),
     metric="log_loss",
     constraints=(AnyOf("any", _TYPES),),
-    submission=Submission(id_column="ID", value_column="Label"),
+    submission=Submission(id_column="ID", value_column="Label", sample="stage_2_sample_submission.csv"),
 )
