@@ -18,11 +18,12 @@ from radboost.data.frame_values import frame_values
 from radboost.data.header_features import check_headers, header_features, widened
 from radboost.data.identity import new_key
 from radboost.data.journal import Journal
-from radboost.data.locate import find_table, image_paths, walk
-from radboost.data.long import header_columns, widen
+from radboost.data.locate import image_paths, walk
+from radboost.data.long import header_columns
 from radboost.data.manifest import build_links, build_manifest, chosen_frames
 from radboost.data.pool import Limits
 from radboost.data.progress import Progress, Silent
+from radboost.data.rows import read_rows
 from radboost.data.scan import Reading, Scan, scan
 from radboost.data.series import arrange
 from radboost.data.splits import Balance, FoldSpec, by_group, make_folds
@@ -181,13 +182,8 @@ class _Described(TypedDict):
 
 def _table(job: _Job, task: Task) -> Indexed:
     root, config = job.root, job.config
-    where = find_table(root, task, prefer_test=config.new_exams)
-    rows = tables.read_table(where)
-    # A table for new exams has no label columns, or holds no labels there; the labelled one must have them all.
-    rows, again = widen(rows, task, where, labelled=where.name != task.test_table or task.table == task.test_table)
-    labelled = any(t.column in rows.columns for t in task.targets) or where.name == task.table != task.test_table
-    tables.check_columns(rows, task, where, labelled=labelled and not config.new_exams)
-    labelled = labelled and all(t.column in rows.columns for t in task.targets)
+    read = read_rows(root, task, new_exams=config.new_exams)
+    rows, where, labelled = read.table, read.where, read.labelled
     key = config.key or new_key()
     paths, found = image_paths(rows, task, where, root), None
     if task.from_headers:
@@ -222,9 +218,9 @@ def _table(job: _Job, task: Task) -> Indexed:
     else:
         folds = _one_split(groups.unique())
     cohort = Cohort(root, task, manifest, links, targets, folds, key, found.quarantine, **described)
-    skipped = _strays(root, {*crops["path"], where.relative_to(root).as_posix()})
-    if again:
-        skipped["rows said twice"] = again
+    skipped = _strays(root, {*crops["path"], *read.files})
+    if read.again:
+        skipped["rows said twice"] = read.again
     return Indexed(cohort, skipped)
 
 

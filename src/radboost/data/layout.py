@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from radboost.errors import TaskError
+from radboost.errors import TaskError, offenders
 
-__all__ = ["FROM_HEADERS", "LongTable", "Submission"]
+__all__ = ["FROM_HEADERS", "LongTable", "Part", "Stacked", "Submission"]
 
 FROM_HEADERS = ("patient_id", "study_uid", "series_uid", "instance_uid", "laterality", "view")
 """Columns that a table may lack where the images' DICOM headers hold them."""
@@ -57,3 +57,61 @@ class LongTable:
         names = (self.id_column, self.value_column, self.unit_column)
         if not all(names) or self.id_column == self.value_column:
             raise TaskError("[long] needs an id, a value and a unit column", got=list(names))
+
+
+@dataclass(frozen=True)
+class Part:
+    """One of several tables that are read as one.
+
+    Attributes
+    ----------
+    file
+        Its name in the data folder.
+    constants
+        Pairs (column, value) that hold for all its rows, such as what its name says.
+    renames
+        Pairs (column in the file, name in the task), where tables spell a column differently; a column that the file
+        lacks is passed by.
+    """
+
+    file: str
+    constants: tuple[tuple[str, str], ...] = ()
+    renames: tuple[tuple[str, str], ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.file:
+            raise TaskError("[[stacked.parts]] needs a file", got=self)
+        for name, pairs in (("constants", self.constants), ("renames", self.renames)):
+            if not all(isinstance(pair, tuple) and len(pair) == 2 and all(pair) for pair in pairs):
+                raise TaskError(f"[[stacked.parts]] {name} must be pairs of text", where=self.file, got=list(pairs))
+        names = [column for column, _ in self.constants] + [new for _, new in self.renames]
+        # One name may stand for two spellings, as long as no file has both.
+        twice = [column for column, _ in self.constants if names.count(column) > 1]
+        if twice:
+            raise TaskError("[[stacked.parts]] gives a column twice", where=self.file, got=offenders(twice))
+
+
+@dataclass(frozen=True)
+class Stacked:
+    """Tables with the same kind of rows, read one below the other; a column that one of them lacks is empty there.
+
+    Attributes
+    ----------
+    parts
+        The tables, in order. Those that the data folder holds are read, so that one of them alone will do.
+    prevails
+        Pairs (column, value): a group with that value in one row has it in all. Where tables were split apart, each
+        on its own, a patient may stand on both sides; then one side must have her whole.
+    """
+
+    parts: tuple[Part, ...]
+    prevails: tuple[tuple[str, str], ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.parts:
+            raise TaskError("[stacked] needs parts")
+        files = [part.file for part in self.parts]
+        if len(set(files)) != len(files):
+            raise TaskError("[stacked] names a file twice", got=offenders(files))
+        if not all(isinstance(pair, tuple) and len(pair) == 2 and all(pair) for pair in self.prevails):
+            raise TaskError("[stacked] prevails must be pairs of column and value", got=list(self.prevails))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import glob
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from string import Formatter
 
@@ -12,7 +13,7 @@ import pandas as pd
 from radboost.data.task import Task
 from radboost.errors import TableError, TaskError, UserError, offenders
 
-__all__ = ["find_table", "image_paths", "walk"]
+__all__ = ["find_table", "image_paths", "matching", "walk"]
 
 
 def find_table(root: Path, task: Task, *, prefer_test: bool = False) -> Path:
@@ -40,7 +41,7 @@ def image_paths(table: pd.DataFrame, task: Task, table_path: Path, root: Path) -
     TaskError
         A template names an unknown column, or leads out of the data folder.
     TableError
-        Rows have an image under none of the templates.
+        Rows have an image under none of the templates, or several files fit one.
     """
     found = pd.Series(pd.NA, index=table.index, dtype=object)
     for template in task.images.paths:
@@ -48,6 +49,9 @@ def image_paths(table: pd.DataFrame, task: Task, table_path: Path, root: Path) -
         if not len(open_rows):
             break
         paths = _fill(template, table.loc[open_rows], table_path)
+        if "*" in template:
+            found.loc[open_rows] = _one_each(paths, root, table_path)
+            continue
         there = [os.path.isfile(os.path.join(root, path)) for path in paths]  # noqa: PTH113,PTH118 - 3x faster over 50k rows
         found.loc[open_rows[there]] = paths[there]
     lost = found.isna()
@@ -59,14 +63,47 @@ def image_paths(table: pd.DataFrame, task: Task, table_path: Path, root: Path) -
     return found.astype(str)
 
 
+def matching(templates: Iterable[str], table: pd.DataFrame, table_path: Path, root: Path) -> pd.Series:
+    """Give the files under any of some templates, for each row: relative paths, sorted, none twice.
+
+    Raises
+    ------
+    TaskError
+        A template leads out of the data folder.
+    """
+    found: list[set[str]] = [set() for _ in range(len(table))]
+    for template in templates:
+        for files, path in zip(found, _fill(template, table, table_path), strict=True):
+            if "*" in template:
+                files.update(_fitting(path, root))
+            elif (root / path).is_file():
+                files.add(path)
+    return pd.Series([sorted(files) for files in found], index=table.index, dtype=object)
+
+
+def _one_each(patterns: pd.Series, root: Path, table_path: Path) -> list[object]:
+    known = {pattern: _fitting(pattern, root) for pattern in patterns.unique()}
+    several = [f"{pattern}: {len(files)} files" for pattern, files in known.items() if len(files) > 1]
+    if several:
+        do = "Leave one of them there, or give a narrower path"
+        raise TableError("several files may be the image of a row", where=table_path, got=offenders(several), do=do)
+    return [known[pattern][0] if known[pattern] else pd.NA for pattern in patterns]
+
+
+def _fitting(pattern: str, root: Path) -> list[str]:
+    """Files under a pattern, as posix paths relative to the root."""
+    hits = glob.glob(pattern, root_dir=root)  # noqa: PTH207 - Path.glob knows no escaped names
+    return sorted(Path(hit).as_posix() for hit in hits if (root / hit).is_file())
+
+
 def _fill(template: str, table: pd.DataFrame, table_path: Path) -> pd.Series:
+    """Put a table's cells into a template; in one with stars they stand for themselves, whatever they hold."""
     path = pd.Series("", index=table.index, dtype=object)
     for text, column, _, _ in Formatter().parse(template):
         path = path + text
-        if column == "split":
-            path = path + table_path.stem
-        elif column:
-            path = path + table[column]
+        if column:
+            cells = table_path.stem if column == "split" else table[column]
+            path = path + (cells if "*" not in template or isinstance(cells, str) else cells.map(glob.escape))
     escapes = [p for p in path if PurePosixPath(p).is_absolute() or ".." in PurePosixPath(p).parts]
     if escapes:
         do = "Paths are relative to the data folder and stay inside it"

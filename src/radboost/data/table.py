@@ -98,6 +98,7 @@ def labels(table: pd.DataFrame, target: Target, where: Path) -> np.ndarray:
     """
     cells = table[target.column]
     numbers = {name: number for number, name in enumerate(target.classes)}
+    numbers |= {value: numbers[name] for value, name in target.aliases}
     codes = cells.map(numbers)
     # "1.0" is what a spreadsheet makes of 1 as soon as the column has an empty cell.
     whole = cells.where(~cells.str.fullmatch(r"-?\d+\.0+"), cells.str.replace(r"\.0+$", "", regex=True))
@@ -105,7 +106,7 @@ def labels(table: pd.DataFrame, target: Target, where: Path) -> np.ndarray:
     bad = codes.isna()
     if bad.any():
         lines = [f"{c!r} in line {i + 2}" for i, c in zip(cells.index[bad], cells[bad], strict=True)]
-        do = f"Allowed: {', '.join(target.classes)}, or empty for unlabelled"
+        do = f"Allowed: {', '.join(numbers)}, or empty for unlabelled"
         raise TableError(
             f"column {target.column} holds values that are no class", where=where, got=offenders(lines), do=do
         )

@@ -6,13 +6,13 @@ Stages never ask which data set they work on; they read these fields, as `cohort
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
-from string import Formatter
 from typing import Any
 
 from radboost.data.features import OPPOSITE, Metadata, Slots
-from radboost.data.layout import FROM_HEADERS, LongTable, Submission
+from radboost.data.images import BOX_UNITS, CROPS, Images
+from radboost.data.layout import FROM_HEADERS, LongTable, Part, Stacked, Submission
 from radboost.errors import TaskError, offenders
 
 __all__ = [
@@ -25,7 +25,9 @@ __all__ = [
     "Images",
     "LongTable",
     "Metadata",
+    "Part",
     "Slots",
+    "Stacked",
     "Submission",
     "Target",
     "Task",
@@ -33,12 +35,6 @@ __all__ = [
 
 METRICS = ("log_loss", "auc", "pf1")
 """What a task may name as its own metric; loss and AUC are always reported beside it."""
-
-CROPS = ("breast", "body", "frame", "box")
-"""What a task may cut from a frame."""
-
-BOX_UNITS = ("px", "mm")
-"""In which boxes are given."""
 
 
 @dataclass(frozen=True)
@@ -55,12 +51,15 @@ class Target:
         Its values as text, in order; two classes ("0", "1") make a binary target.
     weights
         Task weight of a unit by its class, one a class; empty for 1 everywhere.
+    aliases
+        Pairs (value, class) for other values that the column may hold.
     """
 
     name: str
     column: str
     classes: tuple[str, ...] = ("0", "1")
     weights: tuple[float, ...] = ()
+    aliases: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.classes) < 2 or len(set(self.classes)) != len(self.classes):
@@ -73,6 +72,10 @@ class Target:
                 got=list(self.weights),
                 do=f"Its classes are {', '.join(self.classes)}",
             )
+        lost = [value for value, name in self.aliases if name not in self.classes or value in self.classes]
+        if lost:
+            do = f"Its classes are {', '.join(self.classes)}; an alias is another value that counts as one of them"
+            raise TaskError(f"aliases of target {self.name!r} are of no use", got=offenders(lost), do=do)
 
     @property
     def binary(self) -> bool:
@@ -83,60 +86,6 @@ class Target:
     def predicted(self) -> tuple[int, ...]:
         """Class numbers that predictions hold: (1,) for a binary target, else all."""
         return (1,) if self.binary else tuple(range(len(self.classes)))
-
-
-@dataclass(frozen=True)
-class Images:
-    """Where the pixels are and how they are cut.
-
-    Attributes
-    ----------
-    paths
-        Templates relative to the data folder, tried in order; `{column}` stands for a table column and
-        `{split}` for the table's own name without its ending (``train``, ``test``).
-    crop
-        Default of `extract --crop`: breast, body, frame or box.
-    size
-        Default side of a crop, pixels.
-    windows
-        Windows (centre, width) in rescaled units as channels; empty for the file's own.
-    box
-        Four columns that hold the left, top, right and bottom edge of a crop in its frame, right and bottom exclusive;
-        empty where the table has none. One image may have several boxes, each a crop.
-    box_unit
-        ``px``, pixels of the frame, or ``mm``, which the file's pixel spacing turns into pixels.
-    """
-
-    paths: tuple[str, ...] = ()
-    crop: str = "frame"
-    size: int = 512
-    windows: tuple[tuple[float, float], ...] = ()
-    box: tuple[str, ...] = ()
-    box_unit: str = "px"
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.size, int) or not 32 <= self.size <= 16384:
-            raise TaskError("[images] size must be a whole number of pixels from 32", got=self.size)
-        if self.crop not in CROPS:
-            raise TaskError("[images] crop is unknown", got=self.crop, do=f"Known: {', '.join(CROPS)}")
-        if not all(len(window) == 2 and window[1] >= 1 for window in self.windows):
-            raise TaskError("[images] windows must be pairs of centre and width", got=list(self.windows))
-        if len(self.box) not in (0, 4):
-            do = "Name the columns of the left, top, right and bottom edge"
-            raise TaskError("[images] box must name four columns", got=list(self.box), do=do)
-        if self.box_unit not in BOX_UNITS:
-            raise TaskError("[images] box_unit is unknown", got=self.box_unit, do=f"Known: {', '.join(BOX_UNITS)}")
-        if self.crop == "box" and not self.box:
-            raise TaskError("[images] crop is box and no box is given", do="Name its four columns under box")
-        self.columns()
-
-    def columns(self) -> set[str]:
-        """Table columns that path templates and boxes name; raises TaskError where one cannot be read."""
-        try:
-            named = {name for path in self.paths for _, name, _, _ in Formatter().parse(path) if name}
-        except ValueError as error:
-            raise TaskError("[images] paths cannot be read", got=list(self.paths), do=str(error)) from error
-        return (named - {"split"}) | set(self.box)
 
 
 @dataclass(frozen=True)
@@ -183,6 +132,8 @@ class Task:
         Given where the table has one row a unit and target.
     from_headers
         Columns out of `FROM_HEADERS` that the table lacks and each image's header holds.
+    stacked
+        Given where several tables are read as one; `table` is then the first of them.
     """
 
     name: str
@@ -199,6 +150,7 @@ class Task:
     constraints: tuple[AnyOf, ...] = ()
     long: LongTable | None = None
     from_headers: tuple[str, ...] = ()
+    stacked: Stacked | None = None
 
     def __post_init__(self) -> None:
         if not self.targets or not self.unit:
@@ -231,6 +183,12 @@ class Task:
         early = sorted(set(self.from_headers) & self.images.columns())
         if early:
             raise TaskError("paths and boxes cannot come from headers", where=self.name, got=offenders(early))
+        if self.stacked is not None:
+            if self.stacked.parts[0].file != self.table:
+                do = f"It is {self.stacked.parts[0].file}"
+                raise TaskError("table must be the first of the stacked ones", where=self.name, got=self.table, do=do)
+            if self.test_table or self.long is not None:
+                raise TaskError("stacked tables stand beside neither test_table nor long", where=self.name)
         if self.long is not None:
             lost = sorted(self.structure_columns - {self.long.unit_column, *self.from_headers})
             lost += [name for name in self.feature_columns if name not in lost]
@@ -283,15 +241,6 @@ class Task:
             raise TaskError("does not describe a task", where=str(content.get("name", "?")), got=str(error)) from error
 
 
-_PARTS: dict[str, Any] = {
-    "images": Images,
-    "slots": Slots,
-    "metadata": Metadata,
-    "submission": Submission,
-    "long": LongTable,
-}
-
-
 def _tuples(content: Mapping[str, Any]) -> dict[str, Any]:
     """JSON and TOML know lists only; frozen values hold tuples."""
 
@@ -299,3 +248,17 @@ def _tuples(content: Mapping[str, Any]) -> dict[str, Any]:
         return tuple(freeze(v) for v in value) if isinstance(value, list | tuple) else value
 
     return {name: freeze(value) for name, value in content.items()}
+
+
+def _stacked(parts: Iterable[Mapping[str, Any]], prevails: tuple[tuple[str, str], ...] = ()) -> Stacked:
+    return Stacked(tuple(Part(**_tuples(part)) for part in parts), prevails)
+
+
+_PARTS: dict[str, Any] = {
+    "images": Images,
+    "slots": Slots,
+    "metadata": Metadata,
+    "submission": Submission,
+    "long": LongTable,
+    "stacked": _stacked,
+}

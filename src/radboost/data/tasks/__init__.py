@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from radboost.data.task import Task
+from radboost.data.tasks.cbis_ddsm import CBIS_DDSM
 from radboost.data.tasks.custom import read_task
 from radboost.data.tasks.rsna_breast import RSNA_BREAST
 from radboost.data.tasks.rsna_ich import RSNA_ICH
@@ -12,7 +13,7 @@ from radboost.errors import TaskError
 
 __all__ = ["TASKS", "get_task"]
 
-TASKS: dict[str, Task] = {task.name: task for task in (RSNA_BREAST, RSNA_ICH)}
+TASKS: dict[str, Task] = {task.name: task for task in (RSNA_BREAST, RSNA_ICH, CBIS_DDSM)}
 """Every built-in task by its name on the command line."""
 
 

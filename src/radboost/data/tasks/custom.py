@@ -10,7 +10,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from radboost.data.task import Images, LongTable, Metadata, Slots, Submission, Target, Task
+from radboost.data.task import Images, LongTable, Metadata, Part, Slots, Stacked, Submission, Target, Task
 from radboost.errors import TaskError, offenders
 
 __all__ = ["read_task"]
@@ -30,6 +30,7 @@ _TOP = {
     "constraints",
     "long",
     "from_headers",
+    "stacked",
 }
 _PARTS: dict[str, type] = {
     "images": Images,
@@ -37,6 +38,7 @@ _PARTS: dict[str, type] = {
     "metadata": Metadata,
     "submission": Submission,
     "long": LongTable,
+    "stacked": Stacked,
 }
 _TARGET = {f.name for f in fields(Target)} - {"name"}
 
@@ -70,6 +72,8 @@ def read_task(path: Path) -> Task:
         "images": _images(path, content["images"]),
         "constraints": _constraints(path, content.get("constraints", {})),
     }
+    if "stacked" in content:
+        parts["stacked"] = _stacked(path, content["stacked"])
     _texts(path, parts)
     return Task.from_dict(parts)
 
@@ -95,14 +99,34 @@ def _target(path: Path, name: str, value: Any) -> dict[str, Any]:
     if not isinstance(listed, list):
         raise TaskError(f"[targets.{name}] classes must be a list", where=path, got=listed)
     classes = [str(c) for c in listed]
-    return {"column": name, **content, "name": name, "classes": classes}
+    aliases = _pairs(path, f"[targets.{name}] aliases", content.get("aliases", {}), "class")
+    return {"column": name, **content, "name": name, "classes": classes, "aliases": aliases}
 
 
 def _slots(path: Path, content: dict[str, Any]) -> dict[str, Any]:
-    aliases = content.get("aliases", {})
-    if not isinstance(aliases, dict):
-        raise TaskError("[slots] aliases must be a table of value = slot", where=path, got=aliases)
-    return {**content, "aliases": [list(pair) for pair in aliases.items()]}
+    return {**content, "aliases": _pairs(path, "[slots] aliases", content.get("aliases", {}), "slot")}
+
+
+def _stacked(path: Path, content: dict[str, Any]) -> dict[str, Any]:
+    listed = content.get("parts")
+    if not isinstance(listed, list):
+        raise TaskError("[[stacked.parts]] must be a list of tables", where=path, got=listed)
+    parts = []
+    for number, value in enumerate(listed):
+        part = _table(path, f"[stacked.parts] {number}", value)
+        _known(path, f"[stacked.parts] {number} ", part, {f.name for f in fields(Part)})
+        pairs = {
+            name: _pairs(path, f"[stacked.parts] {name}", part.get(name, {}), "text")
+            for name in ("constants", "renames")
+        }
+        parts.append({"file": "", **part, **pairs})
+    return {"parts": parts, "prevails": _pairs(path, "[stacked] prevails", content.get("prevails", {}), "text")}
+
+
+def _pairs(path: Path, where: str, value: Any, of: str) -> list[list[str]]:
+    if not isinstance(value, dict):
+        raise TaskError(f"{where} must be a table of value = {of}", where=path, got=value)
+    return [[key, str(text)] for key, text in value.items()]
 
 
 def _constraints(path: Path, value: Any) -> list[dict[str, Any]]:
