@@ -50,7 +50,7 @@ def test_dropping_lowers_the_cross_fitted_loss_or_leaves_it(binary):
 
 def test_both_losses_must_agree_before_a_member_goes(binary):
     # A poor member goes; it stays where the other loss, of the rows on which it happens to be right, needs it.
-    source = binary(1, {("good", "regular"): 1.2, ("poor", "regular"): 0.4}, patients=150)
+    source = binary(5, {("good", "regular"): 1.2, ("poor", "regular"): 0.2}, patients=150)
     alone = bench(source).choose(FOLDS)
     assert alone.members == (0,)
     (panel,) = bench(source).panels
@@ -59,6 +59,14 @@ def test_both_losses_must_agree_before_a_member_goes(binary):
     # The mixture must carry it at all, else nothing changes without it.
     assert bench(source).fit(Plan("prob", 1.0, (0, 1)), FOLDS)[0].weights[1] > 0
     assert bench(source, weights).choose(FOLDS).members == (0, 1)
+
+
+def test_a_member_stays_where_the_gain_without_it_may_be_luck(binary):
+    ours = bench(binary(1, {("good", "regular"): 1.2, ("poor", "regular"): 0.4}, patients=150))
+    both, good = Plan("prob", 1.0, (0, 1)), Plan("prob", 1.0, (0,))
+    gain = ours.losses(both, FOLDS)[0] - ours.losses(good, FOLDS)[0]
+    assert 0 < gain < ours._error(both, good, FOLDS)
+    assert ours.choose(FOLDS).members == (0, 1)
 
 
 def test_a_copy_of_a_member_moves_no_blended_probability(binary):

@@ -130,10 +130,11 @@ class Bench:
         return float(np.sqrt((np.bincount(owner, weight * (difference - weight @ difference)) ** 2).sum()))
 
     def _without_idlers(self, plan: Plan, folds: Folds) -> Plan:
-        """Drop members one by one as long as neither loss gets worse by it.
+        """Drop members one by one as long as both losses agree that it helps, and by more than luck.
 
         Members that change nothing go first, so that a copy of a member, dropped, leaves all as it would have been
-        without it.
+        without it. Of many trials the best looks better than it is, so the gain must be larger than its standard error;
+        with few positives nearly all members stay, and the solver weighs them.
         """
         carrying = self._carrying(plan, folds)
         plan = replace(plan, members=tuple(m for m in plan.members if m in carrying) or plan.members[:1])
@@ -145,7 +146,10 @@ class Bench:
             if not found:
                 break
             same = [each for each in found if all(abs(a - b) <= TIE for a, b in zip(each[0], now, strict=True))]
-            now, plan = same[-1] if same else min(found, key=lambda each: each[0][0])
+            losses, trial = same[-1] if same else min(found, key=lambda each: each[0][0])
+            if not same and now[0] - losses[0] <= self._error(plan, trial, folds):
+                break
+            now, plan = losses, trial
         return plan
 
     def _carrying(self, plan: Plan, folds: Folds) -> set[int]:
