@@ -36,6 +36,8 @@ class Squares:
         mark = self.folder / f"{number}-{os.getpid()}"
         mark.touch()
         if trap == "dies always" or (trap == "dies once" and len(list(self.folder.glob(f"{number}-*"))) == 1):
+            # A reply that is still on its way dies with the process, and the task before this one is then blamed.
+            time.sleep(0.5)
             os.kill(os.getpid(), signal.SIGKILL)
         if trap == "slow":
             time.sleep(1.0)
@@ -115,7 +117,9 @@ def test_what_a_dead_worker_had_is_done_by_another_but_not_for_ever(pool, tmp_pa
         assert [next(results) for _ in tasks] == [n * n for n in range(6)]
         with pytest.raises(RadboostError, match="ends every process.*2 times"):
             next(results)
-    assert [len(list(tmp_path.glob(f"{n}-*"))) for n in (1, 4, 6)] == [2, 2, 2]
+    tried = {n: len(list(tmp_path.glob(f"{n}-*"))) for n in (1, 4, 6)}
+    # On a machine so busy that a reply takes longer, one death may be laid to another task's charge.
+    assert all(2 <= times <= 3 for times in tried.values()), tried
 
 
 def test_what_a_task_raises_is_heard_in_its_turn(pool):

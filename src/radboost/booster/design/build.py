@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
@@ -13,10 +13,10 @@ from radboost.booster.design.gather import Gathered
 from radboost.booster.design.matrix import Design, ImageBlock, Store
 from radboost.booster.design.order import neighbours, unit_order
 from radboost.booster.design.pooling import Crops, distinct_crops, pool_crops
-from radboost.booster.design.table import unit_metadata
-from radboost.booster.rows import FloatArray, IntArray
+from radboost.booster.rows import IntArray
 from radboost.data.cohort import Cohort
 from radboost.data.task import OPPOSITE, Task
+from radboost.data.unit_table import linked_rows, unit_labels, unit_metadata
 from radboost.errors import MismatchError, UserError, offenders
 
 __all__ = ["build_design"]
@@ -53,14 +53,10 @@ def build_design(cohort: Cohort, stores: Sequence[Store], view: int = 0) -> Desi
     hashes = [s.fingerprint_hash for s in stores]
     if len(set(hashes)) != len(hashes):
         raise MismatchError("a store is given twice", got=offenders([h[:8] for h in hashes]))
-    place = pd.Series(np.arange(len(units)), index=units["unit"].to_numpy())
-    # A unit that sees nothing but the other side, and has no target, is no unit.
-    links = cohort.links[cohort.links["unit"].isin(place.index)]
-    links = links.assign(row=links["unit"].map(place).to_numpy(dtype=np.int64))
-    links = links.sort_values(["row", "slot", "order", "crop_id"], ignore_index=True)
+    links = linked_rows(cohort)
     sequence, position = unit_order(cohort, links)
     job = _Job(task, links, _neighbours(task, sequence, position, stores), view)
-    label, weight = _targets(cohort, task, place)
+    label, weight = unit_labels(cohort, units["unit"])
     return Design(
         task=task,
         unit=units["unit_id"].to_numpy(str),
@@ -133,18 +129,6 @@ class _Job:
         numbers = np.full((len(self.neighbours), 2 * len(slots.values)), -1, dtype=np.int64)
         numbers[row[starts], slot[starts]] = number
         return numbers[:, : len(slots.values)], numbers[:, len(slots.values) :], crops
-
-
-def _targets(cohort: Cohort, task: Task, place: pd.Series[int]) -> tuple[IntArray, FloatArray]:
-    names: Mapping[str, int] = {t.name: i for i, t in enumerate(task.targets)}
-    label = np.full((len(place), len(names)), -1, dtype=np.int64)
-    weight = np.ones((len(place), len(names)))
-    table = cohort.targets[cohort.targets["target"].isin(list(names))]
-    row = table["unit"].map(place).to_numpy(dtype=np.int64)
-    column = table["target"].map(names).to_numpy(dtype=np.int64)
-    label[row, column] = table["label"].to_numpy(dtype=np.int64)
-    weight[row, column] = table["task_weight"].to_numpy(dtype=np.float64)
-    return label, weight
 
 
 def _neighbours(task: Task, sequence: IntArray, position: IntArray, stores: Sequence[Store]) -> IntArray:

@@ -1,4 +1,4 @@
-"""Metadata of units: the table's columns, counts of crops, header features, and what is relative to the patient."""
+"""What is known of units besides pixels: labels, and metadata from the table, crops, headers and the patient."""
 
 from __future__ import annotations
 
@@ -9,16 +9,60 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from radboost.booster.rows import FloatArray
 from radboost.data.cohort import METADATA, Cohort
 from radboost.data.metadata import MISSING, category_text, numbers
 from radboost.data.task import OPPOSITE
 from radboost.errors import FormatError, UserError, offenders
 
-__all__ = ["COUNT", "HEADER", "RELATIVE", "unit_metadata"]
+__all__ = ["COUNT", "HEADER", "RELATIVE", "linked_rows", "unit_labels", "unit_metadata"]
+
+FloatArray = npt.NDArray[np.float64]
 
 COUNT, HEADER, RELATIVE = "count.", "header.", "relative."
 """How the names of derived columns start."""
+
+
+def linked_rows(cohort: Cohort) -> pd.DataFrame:
+    """Give the links of `Cohort.units`, sorted by unit, slot, order and crop.
+
+    Returns
+    -------
+    DataFrame
+        `Cohort.links` with the unit's row in `Cohort.units` as column `row`. A unit that sees nothing but the other
+        side, and has no target, is no unit: its links are left out.
+    """
+    units = cohort.units["unit"].to_numpy()
+    place = pd.Series(np.arange(len(units)), index=units)
+    links = cohort.links[cohort.links["unit"].isin(place.index)]
+    links = links.assign(row=links["unit"].map(place).to_numpy(dtype=np.int64))
+    return links.sort_values(["row", "slot", "order", "crop_id"], ignore_index=True)
+
+
+def unit_labels(cohort: Cohort, units: pd.Series[str]) -> tuple[npt.NDArray[np.int64], FloatArray]:
+    """Gather labels and task weights.
+
+    Parameters
+    ----------
+    cohort
+        With a task.
+    units
+        Names, as `Cohort.units` has them.
+
+    Returns
+    -------
+    tuple
+        Class numbers (units, targets), -1 where unlabelled; task weights (units, targets), 1 where unlabelled.
+    """
+    place = pd.Series(np.arange(len(units)), index=units.to_numpy())
+    names = {t.name: i for i, t in enumerate(cohort.need_task().targets)}
+    label = np.full((len(place), len(names)), -1, dtype=np.int64)
+    weight = np.ones((len(place), len(names)))
+    table = cohort.targets[cohort.targets["target"].isin(list(names))]
+    row = table["unit"].map(place).to_numpy(dtype=np.int64)
+    column = table["target"].map(names).to_numpy(dtype=np.int64)
+    label[row, column] = table["label"].to_numpy(dtype=np.int64)
+    weight[row, column] = table["task_weight"].to_numpy(dtype=np.float64)
+    return label, weight
 
 
 def unit_metadata(cohort: Cohort, links: pd.DataFrame) -> pd.DataFrame:
@@ -31,7 +75,7 @@ def unit_metadata(cohort: Cohort, links: pd.DataFrame) -> pd.DataFrame:
     cohort
         With a task.
     links
-        `Cohort.links` with the unit's position among all units as column `row`, sorted by it and the crops' order.
+        As `linked_rows` gives them.
 
     Returns
     -------
