@@ -26,6 +26,7 @@ __all__ = [
     "SERIES",
     "TARGETS",
     "TRAIN",
+    "UNIT_FEATURES",
     "Cohort",
     "Shared",
     "fold_hash",
@@ -45,6 +46,8 @@ TARGETS = ["unit", "group", "target", "label", "task_weight"]
 FOLDS = ["group", "fold", "split"]
 QUARANTINE = ["path", "kind", "reason"]
 SERIES = ["series", "study", "modality", "files", "ordered_by", "first", "last", "distance", "gaps", "duplicates"]
+UNIT_FEATURES = "unit_features.parquet"
+"""Its file, there only where units have features of their own."""
 TABLES = ("manifest", "links", "targets", "folds", "series")
 METADATA = "metadata."
 """Prefix of a task's metadata columns in the manifest."""
@@ -104,6 +107,9 @@ class Cohort:
         One row a series, see `radboost.data.series.Arranged`.
     headers
         Header features, one row a crop; None where none were asked for, and once saved: see `header_features`.
+    unit_features
+        The task's columns as ``metadata.<name>``, one row a `unit`, where units that differ in them share crops; None
+        where the manifest has them.
     """
 
     root: Path
@@ -118,6 +124,7 @@ class Cohort:
     shared: Shared | None = field(default=None, repr=False)
     series: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=SERIES))
     headers: pd.DataFrame | None = None
+    unit_features: pd.DataFrame | None = None
 
     def __post_init__(self) -> None:
         for name, table, columns in (
@@ -229,6 +236,8 @@ class Cohort:
                 getattr(self, name).to_parquet(folder / f"{name}.parquet", index=False)
             if self.headers is not None:
                 self.headers.to_parquet(folder / "headers.parquet", index=False)
+            if self.unit_features is not None:
+                self.unit_features.to_parquet(folder / UNIT_FEATURES, index=False)
             (folder / "quarantine").mkdir()
             self.quarantine.to_csv(folder / "quarantine" / "index.csv", index=False)
             write_text(folder / "key", self.key.hex() + "\n", mode=0o600)
@@ -260,6 +269,7 @@ class Cohort:
             return cls._load_shared(folder, header)
         try:
             tables = {n: pd.read_parquet(folder / f"{n}.parquet") for n in TABLES}
+            features = pd.read_parquet(folder / UNIT_FEATURES) if (folder / UNIT_FEATURES).is_file() else None
             quarantine = pd.read_csv(folder / "quarantine" / "index.csv", dtype=str, keep_default_na=False)
         except (OSError, ValueError) as error:
             raise FormatError("is damaged", where=folder, got=str(error), do="Index the data anew") from error
@@ -270,6 +280,7 @@ class Cohort:
             quarantine=quarantine,
             folder=folder,
             shared=None,
+            unit_features=features,
             **tables,
         )
 
@@ -279,13 +290,15 @@ class Cohort:
         names = ("manifest", "links", "targets", "folds", "units")
         try:
             tables = {n: pd.read_parquet(folder / f"{n}.parquet") for n in names}
+            features = pd.read_parquet(folder / UNIT_FEATURES) if (folder / UNIT_FEATURES).is_file() else None
             shared = Shared(str(header["key_id"]), tuple(tables.pop("units")["unit"].astype(str)))
             task = Task.from_dict(header["task"])
         except (OSError, ValueError, KeyError) as error:
             raise FormatError("is damaged", where=folder, got=str(error), do="Share the cohort anew") from error
         tables["manifest"] = tables["manifest"].assign(path="", instance="", **NO_BOX)
         manifest, links, targets, folds = (tables[name] for name in names[:4])
-        cohort = cls(folder, task, manifest, links, targets, folds, None, folder=folder, shared=shared)
+        parts = (manifest, links, targets, folds)
+        cohort = cls(folder, task, *parts, None, folder=folder, shared=shared, unit_features=features)
         found = (cohort.fingerprint, cohort.fold_hash, len(cohort.units))
         if found != (header["fingerprint"], header["fold_hash"], header["units"]) or cohort.units["group"].isna().any():
             raise FormatError("does not hold what its header says", where=folder, do="Share the cohort anew")

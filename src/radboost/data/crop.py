@@ -121,12 +121,15 @@ class CropJob:
         (left, top, right, bottom) from the frame's top left corner, right and bottom exclusive; for policy ``box``.
     unit
         Of the box: ``px``, pixels of the frame, or ``mm``, which the file's pixel spacing turns into pixels.
+    mirrored
+        Shown left to right reversed; on top of what the policy does.
     """
 
     path: str
     frame: int = -1
     box: tuple[float, float, float, float] | None = None
     unit: Literal["px", "mm"] = "px"
+    mirrored: bool = False
 
 
 @dataclass(frozen=True)

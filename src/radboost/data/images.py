@@ -58,8 +58,6 @@ class Images:
             raise TaskError("[images] box must name four columns", got=list(self.box), do=do)
         if self.box_unit not in BOX_UNITS:
             raise TaskError("[images] box_unit is unknown", got=self.box_unit, do=f"Known: {', '.join(BOX_UNITS)}")
-        if self.crop == "box" and not self.box:
-            raise TaskError("[images] crop is box and no box is given", do="Name its four columns under box")
         self.columns()
 
     def columns(self) -> set[str]:

@@ -8,11 +8,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import TypedDict
 
-import numpy as np
 import pandas as pd
 
 from radboost.data import table as tables
-from radboost.data.cohort import LINKS, METADATA, TARGETS, TRAIN, Cohort
+from radboost.data.cohort import LINKS, METADATA, TARGETS, Cohort
 from radboost.data.dicom import Header
 from radboost.data.frame_values import frame_values
 from radboost.data.header_features import check_headers, header_features, widened
@@ -23,10 +22,12 @@ from radboost.data.long import header_columns
 from radboost.data.manifest import build_links, build_manifest, chosen_frames
 from radboost.data.pool import Limits
 from radboost.data.progress import Progress, Silent
-from radboost.data.rows import read_rows
+from radboost.data.rows import Rows, read_rows
 from radboost.data.scan import Reading, Scan, scan
 from radboost.data.series import arrange
-from radboost.data.splits import Balance, FoldSpec, by_group, make_folds
+from radboost.data.slices.build import see_studies
+from radboost.data.slices.files import series_files
+from radboost.data.splits import FoldSpec, by_group, make_folds, one_split, unit_balance
 from radboost.data.task import Task
 from radboost.errors import TableError, UserError
 
@@ -163,7 +164,7 @@ class _Job:
         """Make the manifest, the crop id of each row, and the tables that describe the crops."""
         arranged, config = arrange(found.headers), self.config
         manifest, ids = build_manifest(crops, found, arranged, key, where)
-        described: _Described = {"series": arranged.table, "headers": None}
+        described: _Described = {"series": arranged.table, "headers": None, "unit_features": None}
         if config.headers != "none":
             values = {}
             if config.headers != "geometry":
@@ -178,18 +179,57 @@ class _Described(TypedDict):
 
     series: pd.DataFrame
     headers: pd.DataFrame | None
+    unit_features: pd.DataFrame | None
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What tables and images say, before groups are dealt to folds.
+
+    `task` is resolved; `crops` has a row a unit at least, with numeric metadata.
+    """
+
+    task: Task
+    rows: pd.DataFrame
+    targets: pd.DataFrame
+    crops: pd.DataFrame
+    manifest: pd.DataFrame
+    links: pd.DataFrame
+    found: Scan
+    described: _Described
 
 
 def _table(job: _Job, task: Task) -> Indexed:
     root, config = job.root, job.config
     read = read_rows(root, task, new_exams=config.new_exams)
-    rows, where, labelled = read.table, read.where, read.labelled
     key = config.key or new_key()
-    paths, found = image_paths(rows, task, where, root), None
+    seen = (_images if task.volumes is None else _volumes)(job, task, read, key)
+    rows, task = seen.rows, seen.task
+    groups = rows[task.group].rename("group")
+    column = None
+    if config.folds.column:
+        if config.folds.column not in rows.columns:
+            raise TableError("has no such column for --folds", where=read.where, got=config.folds.column)
+        column = by_group(groups, rows[config.folds.column], config.folds.column)
+    if read.labelled and not config.new_exams:
+        folds = make_folds(unit_balance(seen.targets, seen.crops, task), config.folds, config.seed, column)
+    else:
+        folds = one_split(groups.unique())
+    parts = (seen.manifest, seen.links, seen.targets, folds, key, seen.found.quarantine)
+    skipped = _strays(root, {*seen.manifest["path"], *read.files})
+    if read.again:
+        skipped["rows said twice"] = read.again
+    return Indexed(Cohort(root, task, *parts, **seen.described), skipped)
+
+
+def _images(job: _Job, task: Task, read: Rows, key: bytes) -> _Seen:
+    """One row an image."""
+    rows, where = read.table, read.where
+    paths, found = image_paths(rows, task, where, job.root), None
     if task.from_headers:
         found = job.scan_named(paths)
         rows = header_columns(rows, task, paths, found, where)
-    targets = tables.unit_targets(rows, task, where, labelled=labelled)
+    targets = tables.unit_targets(rows, task, where, labelled=read.labelled)
     crops = pd.DataFrame(
         {
             "unit": tables.units(rows, task),
@@ -204,24 +244,24 @@ def _table(job: _Job, task: Task) -> Indexed:
     crops = crops.join(features).join(tables.boxes(rows, task, where))
     # Last of all that may fail: a fault in the table is told before any file is read.
     found = job.scan_named(paths) if found is None else found
-    crops = chosen_frames(crops, found, config.frames)
+    crops = chosen_frames(crops, found, job.config.frames)
     manifest, crops["crop_id"], described = job.manifest(crops, found, key, where)
-    links = build_links(crops, manifest, task)
-    groups = rows[task.group].rename("group")
-    column = None
-    if config.folds.column:
-        if config.folds.column not in rows.columns:
-            raise TableError("has no such column for --folds", where=where, got=config.folds.column)
-        column = by_group(groups, rows[config.folds.column], config.folds.column)
-    if labelled and not config.new_exams:
-        folds = make_folds(_balance(targets, crops, task), config.folds, config.seed, column)
-    else:
-        folds = _one_split(groups.unique())
-    cohort = Cohort(root, task, manifest, links, targets, folds, key, found.quarantine, **described)
-    skipped = _strays(root, {*crops["path"], *read.files})
-    if read.again:
-        skipped["rows said twice"] = read.again
-    return Indexed(cohort, skipped)
+    return _Seen(task, rows, targets, crops, manifest, build_links(crops, manifest, task), found, described)
+
+
+def _volumes(job: _Job, task: Task, read: Rows, key: bytes) -> _Seen:
+    """One row a unit, which sees slices of whole series."""
+    rows, where = read.table, read.where
+    targets = tables.unit_targets(rows, task, where, labelled=read.labelled)
+    units = rows.assign(unit=tables.units(rows, task))
+    features = units[["unit"]].join(tables.metadata(rows, task, where).add_prefix(METADATA))
+    files = series_files(job.root, task, where, units)
+    found = job.scan_named(files["path"])
+    task, seen = see_studies(task, units, files, (job.root, found))
+    manifest, ids, described = job.manifest(seen.crops, found, key, where)
+    if task.metadata.declared:
+        described["unit_features"] = features
+    return _Seen(task, rows, targets, features, manifest, seen.linked(ids, manifest), found, described)
 
 
 def _strays(root: Path, named: set[str]) -> Counter[str]:
@@ -252,31 +292,10 @@ def _folder(job: _Job) -> Indexed:
     manifest, crops["crop_id"], described = job.manifest(crops, found, key)
     links = manifest[["crop_id", "order"]].assign(unit=crops["unit"].to_numpy(), slot="image")[LINKS]
     targets = pd.DataFrame(columns=TARGETS).astype({"label": int, "task_weight": float})
-    folds = _one_split(crops["group"].unique())
+    folds = one_split(crops["group"].unique())
     cohort = Cohort(root, None, manifest, links, targets, folds, key, found.quarantine, **described)
     return Indexed(cohort, Counter(found.skipped.values()))
 
 
 def _patient(path: str, header: Header | None) -> str:
     return (header.patient_id if header else "") or str(PurePosixPath(path).parent)
-
-
-def _one_split(groups: np.ndarray) -> pd.DataFrame:
-    return pd.DataFrame({"group": np.sort(groups.astype(str)), "fold": -1, "split": TRAIN})
-
-
-def _balance(targets: pd.DataFrame, crops: pd.DataFrame, task: Task) -> Balance:
-    """What folds shall share: classes of each target, crops, and quartiles of numeric metadata."""
-    wide = targets.pivot(index="unit", columns="target", values="label")
-    labels = {
-        f"{t.name}={t.classes[k]}": (wide[t.name] == k).astype(float)
-        for t in task.targets
-        for k in range(1, len(t.classes))
-    }
-    covariates = {"crops": crops["unit"].value_counts().reindex(wide.index).fillna(0).astype(float)}
-    for name in task.metadata.numeric:
-        values = crops.groupby("unit")[METADATA + name].mean().reindex(wide.index)
-        for number, edge in enumerate(np.unique(values.quantile([0.25, 0.5, 0.75]).dropna())):
-            covariates[f"{name} above {number}"] = (values > edge).astype(float)
-    group = targets.drop_duplicates("unit").set_index("unit")["group"].reindex(wide.index)
-    return Balance(group, pd.DataFrame(labels), pd.DataFrame(covariates))

@@ -36,14 +36,16 @@ def crop_jobs(cohort: Cohort, policy: PixelPolicy, rows: Iterable[int]) -> Itera
     """
     cohort.need_files()
     paths, frames = (cohort.manifest[name].to_numpy() for name in ("path", "frame"))
+    mirrored = cohort.manifest["mirrored"].to_numpy(bool) if "mirrored" in cohort.manifest.columns else None
     edges, units = cohort.manifest[BOX[:4]].to_numpy(float), cohort.manifest["box_unit"].to_numpy()
     for row in rows:
         path, frame = str(cohort.root / paths[row]), int(frames[row])
+        flip = mirrored is not None and bool(mirrored[row])
         if policy.crop != "box" or not units[row]:
-            yield CropJob(path, frame)
+            yield CropJob(path, frame, mirrored=flip)
             continue
         left, top, right, bottom = (float(edge) for edge in edges[row])
-        yield CropJob(path, frame, (left, top, right, bottom), units[row])
+        yield CropJob(path, frame, (left, top, right, bottom), units[row], flip)
 
 
 def most_in_a_frame(cohort: Cohort) -> int:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from itertools import product
 
 from radboost.errors import TaskError, offenders
 
-__all__ = ["FROM_HEADERS", "LongTable", "Part", "Stacked", "Submission"]
+__all__ = ["FROM_HEADERS", "LongTable", "Lookup", "Part", "Stacked", "Submission", "WideTable"]
 
 FROM_HEADERS = ("patient_id", "study_uid", "series_uid", "instance_uid", "laterality", "view")
 """Columns that a table may lack where the images' DICOM headers hold them."""
@@ -115,3 +117,68 @@ class Stacked:
             raise TaskError("[stacked] names a file twice", got=offenders(files))
         if not all(isinstance(pair, tuple) and len(pair) == 2 and all(pair) for pair in self.prevails):
             raise TaskError("[stacked] prevails must be pairs of column and value", got=list(self.prevails))
+
+
+@dataclass(frozen=True)
+class WideTable:
+    """A table with one row a group and one column for each of its units, to be read as one row a unit.
+
+    A heading is one value of each name, joined by ``_``: ``spinal_canal_stenosis_l1_l2`` of a condition and a level.
+
+    Attributes
+    ----------
+    names
+        Columns of the table that is read which a heading gives: ``condition``, ``level``. They end the unit's columns.
+    values
+        For each name all its values, in order.
+    value_column
+        Name that the cells go by, as the target's column.
+    """
+
+    names: tuple[str, ...]
+    values: tuple[tuple[str, ...], ...]
+    value_column: str
+
+    def __post_init__(self) -> None:
+        if not self.names or len(self.names) != len(self.values) or not self.value_column:
+            do = "Give names, as many lists of values, and value_column"
+            raise TaskError("[wide] names and values do not fit together", got=list(self.names), do=do)
+        count = math.prod(len(values) for values in self.values)
+        if not count or len(self.headings) != count or not all(map(all, self.values)):
+            got = [list(values) for values in self.values]
+            raise TaskError("[wide] values must make distinct headings, at least one", got=got)
+
+    @property
+    def headings(self) -> dict[str, tuple[str, ...]]:
+        """What each heading says: a value of each of `names`."""
+        return {"_".join(values): values for values in product(*self.values)}
+
+
+@dataclass(frozen=True)
+class Lookup:
+    """Columns that follow from another one: the side and the part of a score from the condition.
+
+    Attributes
+    ----------
+    column
+        The column that decides.
+    gives
+        Columns that are added.
+    rows
+        For each of its values: the value, then one cell a given column.
+    """
+
+    column: str
+    gives: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+    def __post_init__(self) -> None:
+        values = [row[0] for row in self.rows if row]
+        if not self.gives or len(set(values)) < len(self.rows) or any(len(r) != 1 + len(self.gives) for r in self.rows):
+            do = f"Each row holds one value of {self.column} and {len(self.gives)} cells; no value stands twice"
+            raise TaskError("[lookup] rows do not fit its columns", got=list(self.gives), do=do)
+
+    def cells(self, name: str) -> dict[str, str]:
+        """One given column, by value of the deciding one."""
+        place = 1 + self.gives.index(name)
+        return {row[0]: row[place] for row in self.rows}

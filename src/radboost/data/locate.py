@@ -13,7 +13,7 @@ import pandas as pd
 from radboost.data.task import Task
 from radboost.errors import TableError, TaskError, UserError, offenders
 
-__all__ = ["find_table", "image_paths", "matching", "walk"]
+__all__ = ["fill", "find_table", "image_paths", "matching", "walk"]
 
 
 def find_table(root: Path, task: Task, *, prefer_test: bool = False) -> Path:
@@ -48,7 +48,7 @@ def image_paths(table: pd.DataFrame, task: Task, table_path: Path, root: Path) -
         open_rows = found.index[found.isna()]
         if not len(open_rows):
             break
-        paths = _fill(template, table.loc[open_rows], table_path)
+        paths = fill(template, table.loc[open_rows], table_path)
         if "*" in template:
             found.loc[open_rows] = _one_each(paths, root, table_path)
             continue
@@ -56,7 +56,7 @@ def image_paths(table: pd.DataFrame, task: Task, table_path: Path, root: Path) -
         found.loc[open_rows[there]] = paths[there]
     lost = found.isna()
     if lost.any():
-        tried = [_fill(t, table[lost].iloc[:1], table_path).iloc[0] for t in task.images.paths]
+        tried = [fill(t, table[lost].iloc[:1], table_path).iloc[0] for t in task.images.paths]
         names = table.loc[lost, list(task.unit)].agg("_".join, axis=1).tolist()
         do = f"Looked in {root} for {', '.join(tried[:4])}{' and so on' if len(tried) > 4 else ''}"
         raise TableError("rows have no image file", where=table_path, got=offenders(names), do=do)
@@ -73,7 +73,7 @@ def matching(templates: Iterable[str], table: pd.DataFrame, table_path: Path, ro
     """
     found: list[set[str]] = [set() for _ in range(len(table))]
     for template in templates:
-        for files, path in zip(found, _fill(template, table, table_path), strict=True):
+        for files, path in zip(found, fill(template, table, table_path), strict=True):
             if "*" in template:
                 files.update(_fitting(path, root))
             elif (root / path).is_file():
@@ -96,7 +96,7 @@ def _fitting(pattern: str, root: Path) -> list[str]:
     return sorted(Path(hit).as_posix() for hit in hits if (root / hit).is_file())
 
 
-def _fill(template: str, table: pd.DataFrame, table_path: Path) -> pd.Series:
+def fill(template: str, table: pd.DataFrame, table_path: Path) -> pd.Series:
     """Put a table's cells into a template; in one with stars they stand for themselves, whatever they hold."""
     path = pd.Series("", index=table.index, dtype=object)
     for text, column, _, _ in Formatter().parse(template):

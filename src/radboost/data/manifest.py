@@ -60,8 +60,9 @@ def build_manifest(
     Parameters
     ----------
     crops
-        `path`, `frame`, the columns of `radboost.data.cohort.BOX` where rows have boxes, and what belongs to the image:
-        `group`, `laterality`, `view`, metadata. Rows of the same file, frame and box are one crop.
+        `path`, `frame`, the columns of `radboost.data.cohort.BOX` where rows have boxes, `mirrored` where some are
+        shown left to right reversed, and what belongs to the image: `group`, `laterality`, `view`, metadata. Rows of
+        the same file, frame, box and direction are one crop.
     found
         Headers and content marks.
     arranged
@@ -82,10 +83,12 @@ def build_manifest(
         Rows of one crop disagree about metadata, which are kept with the crop.
     """
     crops = crops.assign(**{name: value for name, value in NO_BOX.items() if name not in crops.columns})
+    if "mirrored" not in crops.columns:
+        crops = crops.assign(mirrored=False)
     ids = pd.Series(
         [
-            keyed_hash(key, "crop", path, found.marks.get(path, ""), int(frame), *_box(box))
-            for path, frame, *box in crops[["path", "frame", *BOX]].itertuples(index=False, name=None)
+            keyed_hash(key, "crop", path, found.marks.get(path, ""), int(frame), *_box(box), *["mirrored"] * flip)
+            for path, frame, flip, *box in crops[["path", "frame", "mirrored", *BOX]].itertuples(index=False, name=None)
         ],
         index=crops.index,
         dtype=object,

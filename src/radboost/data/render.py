@@ -126,7 +126,7 @@ def _tried(frame: _Decoder, job: CropJob, policy: PixelPolicy, out: np.ndarray) 
 
 def _cut(frame: _Decoder, job: CropJob, policy: PixelPolicy, out: np.ndarray) -> CropInfo:
     found = _found(frame, job, policy)
-    mirrored = policy.mirror and found.right_sided
+    mirrored = (policy.mirror and found.right_sided) != job.mirrored
     left, top, right, bottom = found.box
     view = frame.view(reduction(max(right - left, bottom - top), policy.size, frame.levels))
     for channel, window in enumerate(frame.windows):

@@ -12,6 +12,7 @@ from radboost.data.layout import Part
 from radboost.data.locate import find_table
 from radboost.data.long import widen
 from radboost.data.task import Task
+from radboost.data.wide import look_up, melt
 from radboost.errors import TableError, UserError, offenders
 
 __all__ = ["Rows", "read_rows"]
@@ -67,6 +68,7 @@ def read_rows(root: Path, task: Task, *, new_exams: bool) -> Rows:
     # A table for new exams has no label columns, or holds no labels there; the labelled one must have them all.
     own = where.name != task.test_table or task.table == task.test_table
     table, again = widen(tables.read_table(where), task, where, labelled=own)
+    table = look_up(melt(table, task, where, labelled=own), task, where)
     some = any(t.column in table.columns for t in task.targets) or where.name == task.table != task.test_table
     tables.check_columns(table, task, where, labelled=some and not new_exams)
     labelled = some and all(t.column in table.columns for t in task.targets)

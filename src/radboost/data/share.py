@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import pandas as pd
 
-from radboost.data.cohort import FORMAT, METADATA, Cohort
+from radboost.data.cohort import FORMAT, METADATA, UNIT_FEATURES, Cohort
 from radboost.data.folder import new_folder, write_header
 from radboost.data.metadata import MISSING, category_text, numbers
 from radboost.data.task import Metadata, Task
@@ -84,6 +84,9 @@ def share_cohort(cohort: Cohort, out: Path, metadata: Sequence[str] = (), *, ove
         }
         for name, table in tables.items():
             table.to_parquet(folder / f"{name}.parquet", index=False)
+        if cohort.unit_features is not None:
+            own = _unit_features(cohort, task, cohort.unit_features)
+            own.to_parquet(folder / UNIT_FEATURES, index=False)
         content = {
             "shared": True,
             "task": task.as_dict(),
@@ -130,17 +133,31 @@ def _manifest(cohort: Cohort, task: Task) -> pd.DataFrame:
         "laterality": private["laterality"].where(private["laterality"].isin(_SIDES), ""),
         "view": private["view"].where(private["view"].isin(known), ""),
     }
+    if cohort.unit_features is None:
+        columns |= _features(private, task, private)
+    return pd.DataFrame(columns)
+
+
+def _unit_features(cohort: Cohort, task: Task, features: pd.DataFrame) -> pd.DataFrame:
+    table = features.set_index("unit").reindex(cohort.units["unit"]).reset_index(drop=True)
+    about = cohort.units[["group"]].assign(study="", series="", instance="", path=cohort.units["unit"])
+    return pd.DataFrame({"unit": cohort.units["unit_id"], **_features(table, task, about)})
+
+
+def _features(table: pd.DataFrame, task: Task, about: pd.DataFrame) -> dict[str, object]:
+    """Feature columns of a table; `about` names what its rows, aligned by index, must not tell."""
+    columns: dict[str, object] = {}
     for name in task.feature_columns:
-        cells = private[METADATA + name].rename(name)
+        cells = table[METADATA + name].rename(name)
         text = category_text(cells)
-        _refuse_telling(text, "a metadata column", private, numeric=name in task.metadata.numeric)
+        _refuse_telling(text, "a metadata column", about, numeric=name in task.metadata.numeric)
         if name in task.metadata.numeric:
             values = numbers(cells)
             columns[METADATA + name] = np.minimum(values, OLDEST) if _is_age(name) else values
         else:
             text = text.where(text != MISSING, "")
             columns[METADATA + name] = text.map(_capped) if _is_age(name) else text
-    return pd.DataFrame(columns)
+    return columns
 
 
 def _is_age(name: str) -> bool:

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from radboost.data.cohort import TRAIN
+from radboost.data.cohort import METADATA, TRAIN
 from radboost.data.folds import assign_folds, holdout
+from radboost.data.task import Task
 from radboost.errors import TableError, UserError, offenders
 
-__all__ = ["Balance", "FoldSpec", "by_group", "make_folds"]
+__all__ = ["Balance", "FoldSpec", "by_group", "make_folds", "one_split", "unit_balance"]
 
 DEFAULT_FOLDS = 5
 
@@ -143,3 +144,35 @@ def by_group(groups: pd.Series, values: pd.Series, name: str) -> pd.Series:
         what = f"fold column {name} puts a group on two sides"
         raise TableError(what, got=offenders(straddling), do="All rows of one group belong to one fold")
     return values.groupby(groups).first()
+
+
+def one_split(groups: np.ndarray) -> pd.DataFrame:
+    """Leave groups undealt: all in the split `TRAIN`, in no fold."""
+    return pd.DataFrame({"group": np.sort(groups.astype(str)), "fold": -1, "split": TRAIN})
+
+
+def unit_balance(targets: pd.DataFrame, crops: pd.DataFrame, task: Task) -> Balance:
+    """Tell what folds shall share: classes of each target, crops, and quartiles of numeric metadata.
+
+    Parameters
+    ----------
+    targets
+        Columns of `radboost.data.cohort.TARGETS`.
+    crops
+        `unit` and numeric metadata; one row a crop, or a unit where units share them.
+    task
+        Whose targets and metadata.
+    """
+    wide = targets.pivot(index="unit", columns="target", values="label")
+    labels = {
+        f"{t.name}={t.classes[k]}": (wide[t.name] == k).astype(float)
+        for t in task.targets
+        for k in range(1, len(t.classes))
+    }
+    covariates = {"crops": crops["unit"].value_counts().reindex(wide.index).fillna(0).astype(float)}
+    for name in task.metadata.numeric:
+        values = crops.groupby("unit")[METADATA + name].mean().reindex(wide.index)
+        for number, edge in enumerate(np.unique(values.quantile([0.25, 0.5, 0.75]).dropna())):
+            covariates[f"{name} above {number}"] = (values > edge).astype(float)
+    group = targets.drop_duplicates("unit").set_index("unit")["group"].reindex(wide.index)
+    return Balance(group, pd.DataFrame(labels), pd.DataFrame(covariates))

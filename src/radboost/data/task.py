@@ -12,7 +12,8 @@ from typing import Any
 
 from radboost.data.features import OPPOSITE, Metadata, Slots
 from radboost.data.images import BOX_UNITS, CROPS, Images
-from radboost.data.layout import FROM_HEADERS, LongTable, Part, Stacked, Submission
+from radboost.data.layout import FROM_HEADERS, LongTable, Lookup, Part, Stacked, Submission, WideTable
+from radboost.data.volumes import Volumes
 from radboost.errors import TaskError, offenders
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "AnyOf",
     "Images",
     "LongTable",
+    "Lookup",
     "Metadata",
     "Part",
     "Slots",
@@ -31,6 +33,8 @@ __all__ = [
     "Submission",
     "Target",
     "Task",
+    "Volumes",
+    "WideTable",
 ]
 
 METRICS = ("log_loss", "auc", "pf1")
@@ -134,6 +138,12 @@ class Task:
         Columns out of `FROM_HEADERS` that the table lacks and each image's header holds.
     stacked
         Given where several tables are read as one; `table` is then the first of them.
+    wide
+        Given where the table has one column a unit.
+    lookup
+        Columns that follow from another one.
+    volumes
+        Given where the images are whole series of slices; paths and boxes of `images` are then not used.
     """
 
     name: str
@@ -151,6 +161,9 @@ class Task:
     long: LongTable | None = None
     from_headers: tuple[str, ...] = ()
     stacked: Stacked | None = None
+    wide: WideTable | None = None
+    lookup: Lookup | None = None
+    volumes: Volumes | None = None
 
     def __post_init__(self) -> None:
         if not self.targets or not self.unit:
@@ -176,6 +189,11 @@ class Task:
 
     def _check_sources(self) -> None:
         """Raise TaskError where a column is said to come from where it cannot."""
+        if self.volumes is not None and self.slots.values != self.volumes.slots:
+            do = f"[slots] values must be {', '.join(self.volumes.slots)}"
+            raise TaskError("slots are not those of its volumes", where=self.name, got=list(self.slots.values), do=do)
+        if self.images.crop == "box" and not self.images.box and self.volumes is None:
+            raise TaskError("[images] crop is box and no box is given", do="Name its four columns under box")
         unknown = sorted(set(self.from_headers) - set(FROM_HEADERS))
         if unknown:
             do = f"Known: {', '.join(FROM_HEADERS)}"
@@ -204,8 +222,15 @@ class Task:
     @property
     def structure_columns(self) -> set[str]:
         """Columns that the table needs besides labels and metadata."""
-        optional = {c for c in (self.slots.column, self.slots.side) if c}
+        own = self.volumes.own if self.volumes else None
+        optional = {c for c in (self.slots.column, self.slots.side, own) if c}
         return {*self.unit, self.group, *self.images.columns(), *optional}
+
+    def need_volumes(self) -> Volumes:
+        """Give `volumes`; raises TaskError where images are no series."""
+        if self.volumes is None:
+            raise TaskError("has no [volumes]", where=self.name, do="Its images are not series of slices")
+        return self.volumes
 
     def target(self, name: str) -> Target:
         """Find a target by name; raises TaskError for an unknown one."""
@@ -261,4 +286,7 @@ _PARTS: dict[str, Any] = {
     "submission": Submission,
     "long": LongTable,
     "stacked": _stacked,
+    "wide": WideTable,
+    "lookup": Lookup,
+    "volumes": lambda **content: Volumes.from_dict(content),
 }

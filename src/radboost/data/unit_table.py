@@ -87,7 +87,7 @@ def unit_metadata(cohort: Cohort, links: pd.DataFrame) -> pd.DataFrame:
     UserError
         The cohort lacks header features that the task declares, or one of `relative` holds words.
     FormatError
-        The manifest lacks a metadata column.
+        The manifest, or the table of units' features, lacks a metadata column.
     """
     task = cohort.need_task()
     own = links[~links["slot"].str.endswith(OPPOSITE)]
@@ -95,10 +95,15 @@ def unit_metadata(cohort: Cohort, links: pd.DataFrame) -> pd.DataFrame:
     crop = pd.Index(cohort.manifest["crop_id"]).get_indexer(pd.Index(own["crop_id"]))
     units = _Units(own["row"].to_numpy(np.int64), crop, len(cohort.units))
     out: dict[str, npt.NDArray[Any]] = {}
-    for name in task.metadata.numeric:
-        out[name] = units.mean(numbers(_column(cohort.manifest, name).iloc[crop]))
-    for name in task.metadata.categorical:
-        out[name] = units.first(category_text(_column(cohort.manifest, name).iloc[crop]))
+    if cohort.unit_features is None:
+        for name in task.metadata.numeric:
+            out[name] = units.mean(numbers(_column(cohort.manifest, name).iloc[crop]))
+        for name in task.metadata.categorical:
+            out[name] = units.first(category_text(_column(cohort.manifest, name).iloc[crop]))
+    else:
+        table = cohort.unit_features.set_index("unit").reindex(cohort.units["unit"])
+        out |= {name: np.asarray(numbers(_column(table, name)), np.float64) for name in task.metadata.numeric}
+        out |= {name: category_text(_column(table, name)).to_numpy(object) for name in task.metadata.categorical}
     if task.metadata.counts:
         for slot in task.slots.values:
             there = (own["slot"] == slot).to_numpy()
@@ -172,5 +177,5 @@ def _relative(values: FloatArray, group: npt.NDArray[np.intp]) -> FloatArray:
 
 def _column(table: pd.DataFrame, name: str) -> pd.Series[Any]:
     if METADATA + name not in table.columns:
-        raise FormatError("the cohort's manifest lacks a metadata column", got=name, do="Index the data anew")
+        raise FormatError("the cohort lacks a metadata column", got=name, do="Index the data anew")
     return table[METADATA + name].rename(name)

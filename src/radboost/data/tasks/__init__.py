@@ -9,11 +9,12 @@ from radboost.data.tasks.cbis_ddsm import CBIS_DDSM
 from radboost.data.tasks.custom import read_task
 from radboost.data.tasks.rsna_breast import RSNA_BREAST
 from radboost.data.tasks.rsna_ich import RSNA_ICH
+from radboost.data.tasks.rsna_lumbar import RSNA_LUMBAR
 from radboost.errors import TaskError
 
 __all__ = ["TASKS", "get_task"]
 
-TASKS: dict[str, Task] = {task.name: task for task in (RSNA_BREAST, RSNA_ICH, CBIS_DDSM)}
+TASKS: dict[str, Task] = {task.name: task for task in (RSNA_BREAST, RSNA_ICH, CBIS_DDSM, RSNA_LUMBAR)}
 """Every built-in task by its name on the command line."""
 
 
