@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from radboost.booster.score import PRIOR, Score, macro_auc, prior_predictions, score_predictions
+from radboost.booster.score import PRIOR, Score, joint_scores, macro_auc, prior_predictions, score_predictions
 from radboost.data.predictions import COLUMNS, Predictions
-from radboost.metrics import Bootstrap, auc, log_loss
+from radboost.metrics import JOINT, Bootstrap, auc, joint_log_loss, log_loss
 
 
 def predictions(target_weight: float = 1.0) -> Predictions:
@@ -74,3 +74,20 @@ def test_several_classes_are_ranked_one_against_the_rest() -> None:
     y = np.array([0, 1, 2, 0])
     assert macro_auc(y, np.eye(3)[y]) == 1.0
     assert math.isnan(macro_auc([0, 0], [[1.0, 0.0], [1.0, 0.0]]))
+
+
+def test_all_targets_together_weigh_each_row_by_its_task() -> None:
+    first = predictions(2.0).table
+    second = first.assign(target="other", p=1 - first["p"], task_weight=2.0)
+    other = predictions(2.0).table.assign(member="mlp/image")
+    scores = joint_scores(Predictions(pd.concat([first, second, other], ignore_index=True)), Bootstrap(replicates=50))
+    assert [(s.target, s.member) for s in scores] == [(JOINT, m) for m in (PRIOR, "mlp/fused", "mlp/image")]
+    prior, member, lacking = scores
+    y, p = [first["y"], second["y"]], [first["p"], second["p"]]
+    assert member.loss[0] == pytest.approx(joint_log_loss(y, p, [first["task_weight"], 2.0]))
+    both = [first["task_weight"] * first["target_weight"], 2 * first["target_weight"]]
+    assert member.weighted_loss[0] == pytest.approx(joint_log_loss(y, p, both))
+    assert member.gain[0] == pytest.approx(prior.loss[0] - member.loss[0])
+    assert member.loss[1] < member.loss[0] < member.loss[2]
+    assert (prior.units, member.units, lacking.units) == (120, 120, 60)
+    assert math.isnan(member.auc[0])

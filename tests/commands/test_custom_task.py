@@ -85,8 +85,10 @@ def test_two_targets_end_to_end(radboost, place, tmp_path):
     text = radboost("fit-boost", cohort, store, "--out", run, *words).output
     assert "grade" in text
     assert "stripes" in text
+    assert "all targets, out of fold over" in text
     text = radboost("blend", "safe", run, "--out", blend).output
     assert "weights for grade" in text
+    assert "all targets: cross-fitted" in text
     out = tmp_path / "predictions.csv"
     radboost("predict", blend, place / "fresh", "--out", out)
     found = pd.read_csv(out)

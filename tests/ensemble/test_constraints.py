@@ -15,7 +15,7 @@ from radboost.ensemble.blend import fit_blend
 from radboost.ensemble.constraints import any_of, project
 from radboost.ensemble.policy import Policy
 from radboost.ensemble.result import BlendConfig
-from radboost.metrics import Bootstrap
+from radboost.metrics import Bootstrap, joint_log_loss
 
 FEW = Bootstrap(replicates=20)
 UNIT = st.floats(0, 1)
@@ -72,4 +72,13 @@ def test_cross_fitted_blends_and_rivals_keep_to_the_constraints(binary):
     # The rivals are moved alike, so that a lead over them is the weights' and not the constraints'.
     rival = [next(s for s in t.scores if s.name == "uniform mean").loss.value for t in bound.targets]
     assert rival != [next(s for s in t.scores if s.name == "uniform mean").loss.value for t in free.targets]
+    # What the targets come to together is one number, over the rows of all under the task's weights.
+    rows, blend = bound.predictions.table, bound.joint[0]
+    assert [row.name for row in bound.joint] == ["blend", "uniform mean", "best member", "prior"]
+    by_target = [rows[rows["target"] == name] for name in ("any", "epidural", "subdural")]
+    assert blend.loss.value == pytest.approx(joint_log_loss([t["y"] for t in by_target], [t["p"] for t in by_target]))
+    assert blend.loss.low < blend.loss.value < blend.loss.high
+    assert blend.lead is None
+    assert bound.joint[-1].lead.value == pytest.approx(blend.loss.value - bound.joint[-1].loss.value)
+    assert bound.to_dict()["joint"][0]["loss"]["value"] == blend.loss.value
     assert bound.to_dict()["constraints"] == [{"whole": "any", "parts": ("epidural", "subdural")}]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,9 +12,20 @@ import numpy.typing as npt
 
 from radboost.booster.rows import FloatArray
 from radboost.data.predictions import Block, Predictions
-from radboost.metrics import Bootstrap, Metric, Scored, auc, clustered_difference, clustered_interval, log_loss, pf1
+from radboost.metrics import (
+    JOINT,
+    Bootstrap,
+    Metric,
+    Scored,
+    auc,
+    clustered_difference,
+    clustered_interval,
+    joint_rows,
+    log_loss,
+    pf1,
+)
 
-__all__ = ["PRIOR", "Measured", "Score", "macro_auc", "prior_predictions", "score_predictions"]
+__all__ = ["PRIOR", "Measured", "Score", "joint_scores", "macro_auc", "prior_predictions", "score_predictions"]
 
 PRIOR = "prior"
 """Name of the row that predicts each fold by the class frequencies of the other folds."""
@@ -24,6 +35,8 @@ MACRO_REPLICATES = 200
 Measured = tuple[float, float, float]
 """Value, and low and high of its 95 % interval drawn by patient; NaN where it is not defined."""
 
+UNDEFINED: Measured = (math.nan, math.nan, math.nan)
+
 
 @dataclass(frozen=True)
 class Score:
@@ -32,9 +45,9 @@ class Score:
     Attributes
     ----------
     target, member, kind
-        What was scored; the prior's member is `PRIOR`.
+        What was scored; the prior's member is `PRIOR`, and the target of all together `radboost.metrics.JOINT`.
     units, groups
-        Labelled units and patients behind it.
+        Labelled units (of all together: labels) and patients behind it.
     loss, auc, pf1
         Log loss (nats), area under the ROC curve (mean of one against the rest for several classes) and probabilistic
         F1 (NaN for several classes), under the task weights.
@@ -72,6 +85,54 @@ def score_predictions(predictions: Predictions, how: Bootstrap | None = None) ->
     """
     weighted = predictions.weighted_for_target
     return [score for block in predictions.blocks() for score in _block_scores(block, weighted, how)]
+
+
+def joint_scores(predictions: Predictions, how: Bootstrap | None = None) -> list[Score]:
+    """Score every member on the rows of all targets together, each under its task weight, the prior first.
+
+    The target's name is `radboost.metrics.JOINT`. Only the log loss is defined there, as
+    `radboost.metrics.joint_log_loss` has it. A member that lacks a target is scored on those that it has.
+    """
+    weighted = predictions.weighted_for_target
+    blocks = [block.take(block.label >= 0) for block in predictions.blocks()]
+    members = list(dict.fromkeys(member for block in blocks for member in block.members))
+    return [_joint(blocks, member, weighted, how) for member in ((PRIOR, "regular"), *members)]
+
+
+def _joint(blocks: Sequence[Block], name: tuple[str, str], weighted: bool, how: Bootstrap | None) -> Score:
+    own, priors, aimed = [], [], []
+    for block in blocks:
+        prior = prior_predictions(block, block.task_weight)
+        if name[0] == PRIOR:
+            p = prior
+        elif name in block.members:
+            p = block.p[:, block.members.index(name)]
+        else:
+            continue
+        # Rows of no weight go at once, so that both sides of the paired difference keep the same ones.
+        rows = np.flatnonzero(~np.isnan(p[:, 0]) & (block.task_weight > 0))
+        cut = block.take(rows)
+        both = cut.task_weight * cut.target_weight
+        own.append(Scored(cut.label, _shown(p[rows]), cut.task_weight, cut.group))
+        priors.append(Scored(cut.label, _shown(prior[rows]), cut.task_weight, cut.group))
+        aimed.append(Scored(cut.label, _shown(p[rows]), both, cut.group))
+    scored = joint_rows(own)
+    gain = UNDEFINED
+    if name[0] != PRIOR:
+        found = clustered_difference(log_loss, scored, joint_rows(priors).p, how)
+        gain = (-found.value, -found.high, -found.low)
+    return Score(
+        target=JOINT,
+        member=name[0],
+        kind=name[1],
+        units=len(scored.y),
+        groups=len(np.unique(scored.group)),
+        loss=_measure(log_loss, scored, how),
+        auc=UNDEFINED,
+        pf1=UNDEFINED,
+        gain=gain,
+        weighted_loss=_measure(log_loss, joint_rows(aimed), how) if weighted else UNDEFINED,
+    )
 
 
 def prior_predictions(block: Block, weight: FloatArray) -> FloatArray:
@@ -115,13 +176,12 @@ def _score(
     block, p, prior = block.take(rows), p[rows], prior[rows]
     binary = len(block.classes) == 2
     scored = Scored(block.label, _shown(p), block.task_weight, block.group)
-    undefined = (math.nan, math.nan, math.nan)
-    gain = undefined
+    gain = UNDEFINED
     if name[0] != PRIOR:
         keep = block.task_weight > 0
         found = clustered_difference(log_loss, scored, _shown(prior)[keep], how)
         gain = (-found.value, -found.high, -found.low)
-    weighted_loss = undefined
+    weighted_loss = UNDEFINED
     if both is not None:
         weighted_loss = _measure(log_loss, Scored(block.label, _shown(p), both[rows], block.group), how)
     return Score(
@@ -132,7 +192,7 @@ def _score(
         groups=len(np.unique(scored.group)),
         loss=_measure(log_loss, scored, how),
         auc=_rank_score(block, scored, how),
-        pf1=_measure(pf1, scored, how) if binary else undefined,
+        pf1=_measure(pf1, scored, how) if binary else UNDEFINED,
         gain=gain,
         weighted_loss=weighted_loss,
     )

@@ -37,8 +37,9 @@ __all__ = [
     "WideTable",
 ]
 
-METRICS = ("log_loss", "auc", "pf1")
-"""What a task may name as its own metric; loss and AUC are always reported beside it."""
+METRICS = ("log_loss", "joint_log_loss", "auc", "pf1")
+"""What a task may name as its own metric; loss and AUC are always reported beside it. ``joint_log_loss`` is that of the
+rows of all targets together, each under its task weight."""
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from radboost.ensemble.panel import Panel, deal
 from radboost.ensemble.policy import Choice, Policy, choose
 from radboost.ensemble.procedure import Made, Procedure, crossfit_all
 from radboost.ensemble.result import BlendConfig, BlendResult, Calibrated, TargetBlend
-from radboost.ensemble.score import Regret, Score, blend_lead, regret, score
+from radboost.ensemble.score import Regret, Score, blend_lead, joint_scores, regret, score
 from radboost.ensemble.selection import SHARES, Bench
 from radboost.errors import MismatchError, TableError, UserError, offenders
 from radboost.metrics import Bootstrap, brier, ece, log_loss
@@ -65,7 +65,7 @@ def fit_blend(
     setup = _Setup.of(predictions, policy, config or BlendConfig())
     blends, raw, calibrated = setup.procedure.crossfit()
     made = setup.procedure.fit(setup.procedure.folds)
-    scores = _scores(setup, blends, made, how or Bootstrap())
+    scores, joint = _scores(setup, blends, made, how or Bootstrap())
     regrets = _regrets(setup, blends)
     targets = []
     for k, panel in enumerate(setup.procedure.panels):
@@ -95,7 +95,7 @@ def fit_blend(
                 regret=regrets[k],
             )
         )
-    return BlendResult(policy, setup.config, tuple(targets), setup.predictions(blends), setup.choice_notes)
+    return BlendResult(policy, setup.config, tuple(targets), setup.predictions(blends), setup.choice_notes, joint=joint)
 
 
 def crossfit_blend(predictions: Predictions, policy: Policy, config: BlendConfig | None = None) -> Predictions:
@@ -210,7 +210,10 @@ def _calibrated(panel: Panel, made: Made, raw: FloatArray, calibrated: FloatArra
     return Calibrated(made.calibrator, (errors[0], errors[1]), (scores[0], scores[1]))
 
 
-def _scores(setup: _Setup, blends: Sequence[Outcome], made: Sequence[Made], how: Bootstrap) -> list[list[Score]]:
+def _scores(
+    setup: _Setup, blends: Sequence[Outcome], made: Sequence[Made], how: Bootstrap
+) -> tuple[list[list[Score]], tuple[Score, ...]]:
+    """Score the blend and its rivals: a table a target, and of several targets one of all together."""
     panels, move = setup.procedure.panels, setup.procedure.project
     rivals = {"uniform mean": uniform, "best member": best_member, "prior": prior}
     outcomes = {name: crossfit_all(panels, [rival(p) for p in panels], move) for name, rival in rivals.items()}
@@ -226,7 +229,8 @@ def _scores(setup: _Setup, blends: Sequence[Outcome], made: Sequence[Made], how:
             lead = blend_lead(panel, blends[k], found[k], how)
             table.append(replace(row, lead=lead, detail=best if name == "best member" else ""))
         tables.append(table)
-    return tables
+    rows = {"blend": blends, **outcomes} if len(panels) > 1 else {}
+    return tables, tuple(joint_scores(panels, rows, how))
 
 
 def _in_sample(panel: Panel, made: Made) -> Outcome:

@@ -223,6 +223,8 @@ class BlendResult:
         What the reader should know, of the blend as a whole.
     sweeps
         How this and the other policies do in other worlds, where that was asked for.
+    joint
+        Of several targets: scores on the rows of all of them together, the blend first.
     """
 
     policy: Policy
@@ -231,6 +233,7 @@ class BlendResult:
     predictions: Predictions
     notes: tuple[str, ...]
     sweeps: tuple[Sweep, ...] = ()
+    joint: tuple[Score, ...] = ()
 
     def to_dict(self) -> dict[str, object]:
         """Everything but the predictions, as JSON knows it."""
@@ -238,4 +241,4 @@ class BlendResult:
         config = {name: value for name, value in vars(self.config).items() if name not in ("constraints", "sweep")}
         constraints = [asdict(each) for each in self.config.constraints]
         content = {"policy": self.policy.value, "config": config, "constraints": constraints}
-        return {**content, "targets": targets, "notes": list(self.notes)}
+        return {**content, "targets": targets, "joint": jsonable(self.joint), "notes": list(self.notes)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TypeAlias
 
@@ -20,11 +20,12 @@ from radboost.metrics import (
     auc,
     clustered_difference,
     clustered_interval,
+    joint_rows,
     log_loss,
     pf1,
 )
 
-__all__ = ["Estimate", "Regret", "Score", "blend_lead", "jsonable", "regret", "score"]
+__all__ = ["Estimate", "Regret", "Score", "blend_lead", "joint_scores", "jsonable", "regret", "score"]
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 
@@ -146,6 +147,34 @@ def score(name: str, panel: Panel, outcome: Outcome, how: Bootstrap) -> Score:
 def blend_lead(panel: Panel, blend: Outcome, other: Outcome, how: Bootstrap) -> Difference:
     """Paired difference in log loss, blend minus other, on the judged rows."""
     return clustered_difference(log_loss, _scored(panel, blend.p), other.p[panel.judged], how)
+
+
+def joint_scores(panels: Sequence[Panel], outcomes: Mapping[str, Sequence[Outcome]], how: Bootstrap) -> list[Score]:
+    """Score what was predicted for several targets on the rows of all of them together.
+
+    Parameters
+    ----------
+    panels
+        One a target.
+    outcomes
+        By name of the row: predictions for each panel. The first are the blend's own.
+    how
+        The bootstrap.
+
+    Returns
+    -------
+    Rows with a log loss alone (`radboost.metrics.joint_log_loss` under the policy's weights), and what the blend leads
+    by.
+    """
+    rows = []
+    blend: Scored | None = None
+    for name, found in outcomes.items():
+        scored = joint_rows([_scored(panel, outcome.p) for panel, outcome in zip(panels, found, strict=True)])
+        interval = clustered_interval(log_loss, scored, how)
+        lead = None if blend is None else clustered_difference(log_loss, blend, scored.p, how)
+        blend = blend or scored
+        rows.append(Score(name, Estimate(log_loss(scored.y, scored.p, scored.weight), *interval), lead=lead))
+    return rows
 
 
 def jsonable(value: object) -> object:

@@ -11,6 +11,7 @@ One rule clips probabilities, in log losses and in the blend: the probability of
 
 from radboost.metrics.calibration import ece
 from radboost.metrics.clustered import Bootstrap, Difference, Scored, clustered_difference, clustered_interval
+from radboost.metrics.joint import JOINT, joint_log_loss, joint_rows
 from radboost.metrics.scores import (
     CLIP,
     Metric,
@@ -27,6 +28,7 @@ from radboost.metrics.scores import (
 
 __all__ = [
     "CLIP",
+    "JOINT",
     "Bootstrap",
     "Difference",
     "Metric",
@@ -40,6 +42,8 @@ __all__ = [
     "clustered_interval",
     "ece",
     "f1",
+    "joint_log_loss",
+    "joint_rows",
     "log_loss",
     "pf1",
     "true_class_probability",

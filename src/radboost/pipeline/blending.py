@@ -22,6 +22,7 @@ from radboost.ensemble.calibrate import Calibrator
 from radboost.ensemble.constraints import project
 from radboost.ensemble.policy import Policy
 from radboost.ensemble.result import BlendConfig, BlendResult
+from radboost.ensemble.score import jsonable
 from radboost.ensemble.sweep import sweep
 from radboost.errors import MismatchError, UserError
 from radboost.metrics import Bootstrap
@@ -209,7 +210,7 @@ def _folder(out: Path, result: BlendResult, *, overwrite: bool) -> Iterator[Path
     with new_folder(out, "blend", overwrite=overwrite) as folder:
         result.predictions.write(folder / "predictions.parquet")
         scores = {t["target"]: t["scores"] for t in (target.to_dict() for target in result.targets)}
-        write_json(folder / "metrics.json", {"scores": scores})
+        write_json(folder / "metrics.json", {"scores": scores, "joint": jsonable(result.joint)})
         if result.sweeps:
             write_json(folder / "sweep.json", [each.to_dict() for each in result.sweeps])
         yield folder

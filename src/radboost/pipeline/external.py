@@ -12,7 +12,7 @@ import pandas as pd
 from radboost.booster.design import Design
 from radboost.data.predictions import COLUMNS, Predictions
 from radboost.errors import MismatchError
-from radboost.metrics import Bootstrap, Metric, Scored, auc, clustered_interval, log_loss, pf1
+from radboost.metrics import JOINT, Bootstrap, Metric, Scored, auc, clustered_interval, joint_rows, log_loss, pf1
 from radboost.pipeline.blending import Blend
 
 __all__ = ["ExternalScore", "external_predictions", "external_scores"]
@@ -27,7 +27,8 @@ class ExternalScore:
     Attributes
     ----------
     target, name
-        Target, and what was scored: ``blend`` or ``prior``, the training rate for everybody.
+        Target (`radboost.metrics.JOINT` for all together), and what was scored: ``blend`` or ``prior``, the training
+        rate for everybody.
     units, positives
         Labelled units, and those of the last class.
     values
@@ -56,8 +57,9 @@ def external_predictions(design: Design, p: dict[str, FloatArray]) -> Prediction
 
 
 def external_scores(blend: Blend, design: Design, p: dict[str, FloatArray]) -> list[ExternalScore]:
-    """Score the labelled units of each target, beside the training rate for everybody."""
-    found = []
+    """Score the labelled units of each target, and of several together, beside the training rate for everybody."""
+    found: list[ExternalScore] = []
+    parts: dict[str, list[Scored]] = {"blend": [], "prior": []}
     for column, target in enumerate(design.task.targets):
         label = design.label[:, column]
         known = label >= 0
@@ -71,7 +73,19 @@ def external_scores(blend: Blend, design: Design, p: dict[str, FloatArray]) -> l
             measured = {m: (f(rows.y, rows.p, rows.weight), *_interval(f, rows)) for m, f in metrics.items()}
             positives = int((label == len(target.classes) - 1).sum())
             found.append(ExternalScore(target.name, name, int(known.sum()), positives, measured))
-    return found
+            parts[name].append(rows)
+    return found + (_joint(parts, found) if len(design.task.targets) > 1 else [])
+
+
+def _joint(parts: dict[str, list[Scored]], found: list[ExternalScore]) -> list[ExternalScore]:
+    """Score the rows of all targets together."""
+    units, positives = (sum(getattr(s, what) for s in found if s.name == "blend") for what in ("units", "positives"))
+    scores = []
+    for name, own in parts.items():
+        rows = joint_rows(own)
+        measured = {"loss": (log_loss(rows.y, rows.p, rows.weight), *_interval(log_loss, rows))}
+        scores.append(ExternalScore(JOINT, name, units, positives, measured))
+    return scores
 
 
 def _interval(metric: Metric, rows: Scored) -> tuple[float, float]:

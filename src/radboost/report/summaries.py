@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from radboost.data.cohort import Cohort
 from radboost.data.export import LIST, Exported
 from radboost.data.task import OPPOSITE
+from radboost.metrics import JOINT
 from radboost.report.tables import Table, interval, number
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from radboost.pipeline.demo import DemoResult
     from radboost.pipeline.prediction import Prediction
 
+
 __all__ = [
     "blend_tables",
     "cohort_table",
@@ -32,6 +34,14 @@ __all__ = [
     "prediction_table",
     "run_tables",
 ]
+
+
+METRIC_NAMES = {
+    "log_loss": "log loss",
+    "joint_log_loss": "the log loss of all targets together",
+    "auc": "AUC",
+    "pf1": "pF1",
+}
 
 
 def cohort_table(cohort: Cohort, skipped: Mapping[str, int]) -> Table:
@@ -120,6 +130,9 @@ def run_tables(run: Run) -> Iterator[Table]:
     for target in run.task.targets:
         scores = [score for score in run.scores if score.target == target.name]
         yield _run_table(run, target.name, scores)
+    joint = [score for score in run.scores if score.target == JOINT]
+    if joint:
+        yield _run_table(run, JOINT, joint)
 
 
 def _run_table(run: Run, target: str, scores: list[Score]) -> Table:
@@ -131,8 +144,9 @@ def _run_table(run: Run, target: str, scores: list[Score]) -> Table:
         gain = "" if score.gain[0] != score.gain[0] else f"{score.gain[0]:+.4f} {interval(*score.gain[1:])}"
         cells = (name, _measured(score.loss), gain, _measured(score.auc), number(score.pf1[0], 3))
         rows.append((*cells, number(score.weighted_loss[0])) if weighted else cells)
-    title = f"run {run.folder}: {target}, out of fold over {scores[0].units} units of {scores[0].groups} groups"
-    metric = {"log_loss": "log loss", "auc": "AUC", "pf1": "pF1"}[run.task.metric]
+    what = "labels" if target == JOINT else "units"
+    title = f"run {run.folder}: {target}, out of fold over {scores[0].units} {what} of {scores[0].groups} groups"
+    metric = METRIC_NAMES[run.task.metric]
     notes = (f"the task's own metric is {metric}; 95 % intervals by bootstrap over patients", *run.notes)
     return Table(title, columns, tuple(rows), notes)
 
@@ -151,14 +165,26 @@ def demo_table(result: DemoResult) -> Table:
 
 
 def blend_tables(result: BlendResult, out: Path) -> Iterator[Table]:
-    """Weights and honest score of each target."""
+    """Weights and honest score of each target, and of several together."""
     for target in result.targets:
         yield _weights(target, out)
         yield _blend_scores(result, target)
         if target.regret is not None:
             yield _regrets(target, target.regret)
+    if result.joint:
+        yield _joint_blend(result)
     if result.sweeps:
         yield _crossings(result, out)
+
+
+def _joint_blend(result: BlendResult) -> Table:
+    rows = []
+    for score in result.joint:
+        lead = "" if score.lead is None else f"{score.lead.value:+.4f} {interval(score.lead.low, score.lead.high)}"
+        rows.append((score.name, _measured((score.loss.value, score.loss.low, score.loss.high)), lead))
+    notes = ("the rows of every target, each under its task weight; 95 % intervals by bootstrap over patients",)
+    title = f"{JOINT}: cross-fitted, {result.policy.value}"
+    return Table(title, ("", "log loss", "blend minus this"), tuple(rows), notes)
 
 
 def _weights(target: TargetBlend, out: Path) -> Table:

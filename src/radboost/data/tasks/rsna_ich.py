@@ -47,7 +47,7 @@ RSNA_ICH = Task(
             *("pixel_min", "pixel_max", "pixel_mean", "pixel_std", "padding_share"),
         ),
     ),
-    metric="log_loss",
+    metric="joint_log_loss",
     constraints=(AnyOf("any", _TYPES),),
     submission=Submission(id_column="ID", value_column="Label", sample="stage_2_sample_submission.csv"),
 )
