@@ -65,7 +65,11 @@ def test_a_slice_knows_its_place_among_the_others(tmp_path):
     assert (third["rank_in_series"], third["slices_in_series"], third["relative_position"]) == (2, 4, 10 / 30)
     assert (third["gap_before"], third["gap_after"]) == (5, 20)
     assert (third["modality"], third["plane"], third["series_of_patient"]) == ("CT", "axial", 1)
+    assert (third["rank_from_end"], third["slice_distance"], third["gap_ratio"]) == (1, 5, 20 / 5)
+    assert (third["doubles_in_series"], third["tilt"]) == (0, 0)
+    assert (third["bit_type"], third["grain_x"], third["grain_gap"]) == ("12u-1024", "1", "1")
     assert np.isnan(table.loc["0.dcm", "gap_before"])
+    assert table.loc["0.dcm", "grain_gap"] == ""
     assert np.isnan(table.loc["3.dcm", "gap_after"])
 
 
@@ -75,6 +79,12 @@ def test_the_manifest_is_ordered_by_place_and_the_table_tells_gaps(tmp_path):
     assert cohort.links.set_index("unit")["order"].sort_values().tolist() == [0, 5, 10, 30]
     assert cohort.series[["gaps", "duplicates", "files"]].iloc[0].tolist() == [1, 0, 4]
     assert cohort.headers is None
+
+
+def test_slices_at_one_place_are_counted_and_leave_the_gaps_alone(tmp_path):
+    table = features(stack(tmp_path / "d", (0, 5, 5, 15)))
+    assert table["doubles_in_series"].unique().tolist() == [1]
+    assert table["gap_ratio"].unique().tolist() == [2]
 
 
 def test_pixels_are_described_in_rescaled_units(tmp_path):
@@ -99,7 +109,14 @@ def test_a_negative_slope_turns_the_ends_around(tmp_path):
         ({"ViewPosition": "", "Modality": "MG"}, {"modality": "MG"}),
         # Several windows, or none that is whole: the first, or nothing.
         ({"WindowCenter": [40, 600], "WindowWidth": [80, 2800]}, {"window_centre": 40, "window_width": 80}),
+        ({"WindowCenter": [40, 600], "WindowWidth": [80, 2800]}, {"second_window_centre": 600}),
+        ({"WindowCenter": 40, "WindowWidth": 80}, {"window_centre": 40, "second_window_width": math.nan}),
         ({"WindowCenter": 40}, {"window_centre": math.nan, "window_width": math.nan}),
+        ({"ImagePositionPatient": [-125.5, 0, 12.3456789]}, {"grain_x": "0.5", "grain_z": "finer"}),
+        ({"ImagePositionPatient": [-126.43, 0, 1.015]}, {"grain_x": "0.01", "grain_z": "0.001"}),
+        ({}, {"grain_x": "", "bit_type": "12u+0", "tilt": math.nan}),
+        # A gantry that leans by 20 degrees.
+        ({"ImageOrientationPatient": [1, 0, 0, 0, 0.9396926, -0.3420201]}, {"tilt": pytest.approx(20, abs=1e-4)}),
         ({"ImagePositionPatient": [1, 2, 3]}, {"position_z": 3, "position_along_normal": math.nan}),
         ({"PatientOrientation": ["A", "FR"]}, {"patient_orientation": "A/FR"}),
     ],

@@ -119,7 +119,7 @@ def test_constraints_are_declared(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (('metric = "auc"', 'metric = "rmse"'), "unknown metric.*Known: log_loss, auc, pf1"),
+        (('metric = "auc"', 'metric = "rmse"'), "unknown metric.*Known: log_loss, joint_log_loss, auc, pf1"),
         (('metric = "auc"', 'metrics = "auc"'), "unknown keys.*metrics"),
         (('group = "patient_id"\n', ""), "lacks required keys.*group"),
         (('categorical = ["laterality"]', 'categorical = ["malignant"]'), "target's column is also metadata"),
@@ -150,6 +150,7 @@ def test_constraints_are_declared(tmp_path):
         (("[metadata]", '[metadata]\nheaders = ["rows", "rows"]'), "names a column twice"),
         (("[metadata]", '[metadata]\nheaders = ["rows"]\nforbidden = ["rows"]'), "forbidden as features"),
         (("[metadata]", '[metadata]\nheaders = ["rows"]\nrelative = ["age"]'), r"no number \(got age\). Known: rows"),
+        (("[metadata]", '[metadata]\nheaders = ["rows"]\ncategories = ["age"]'), r"categories names no number"),
         (("[images]", '[constraints]\nmalignant = "benign"\n[images]'), "must be a list of targets"),
         (("[images]", "[constraints]\nmalignant = ['density']\n[images]"), "no binary target"),
         (("[slots]", '[submission]\nid_column = "malignant"\n[slots]'), "name of the id column"),

@@ -95,6 +95,9 @@ class Metadata:
     relative
         Out of `numeric` and `headers`, numbers that also stand as ``relative.<column>``: the unit's value minus the
         mean over the other units of its group that have one; unknown where there is none.
+    categories
+        Out of `numeric` and `headers`, numbers that also stand as categories, ``category.<column>``, three significant
+        digits each: what is typical of a machine or a site rather than large or small. Rare ones become one.
     """
 
     numeric: tuple[str, ...] = ()
@@ -103,6 +106,7 @@ class Metadata:
     counts: bool = False
     headers: tuple[str, ...] = ()
     relative: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         leaks = [c for c in (*self.numeric, *self.categorical, *self.headers) if c in self.forbidden]
@@ -112,16 +116,18 @@ class Metadata:
                 got=offenders(leaks),
                 do="They tell the label or are absent at test time; leave them out",
             )
-        for name, columns in (("headers", self.headers), ("relative", self.relative)):
+        derived = (("relative", self.relative), ("categories", self.categories))
+        for name, columns in (("headers", self.headers), *derived):
             if len(set(columns)) != len(columns):
                 raise TaskError(f"[metadata] {name} names a column twice", got=offenders(columns))
         if not isinstance(self.counts, bool):
             raise TaskError("[metadata] counts must be true or false", got=self.counts)
         known = (*self.numeric, *self.headers)
-        lost = [name for name in self.relative if name not in known]
-        if lost:
-            do = f"Known: {', '.join(known) or 'none'}, out of numeric and headers"
-            raise TaskError("[metadata] relative names no number", got=offenders(lost), do=do)
+        for name, columns in derived:
+            lost = [column for column in columns if column not in known]
+            if lost:
+                do = f"Known: {', '.join(known) or 'none'}, out of numeric and headers"
+                raise TaskError(f"[metadata] {name} names no number", got=offenders(lost), do=do)
 
     @property
     def declared(self) -> bool:

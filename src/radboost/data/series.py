@@ -16,7 +16,7 @@ import pandas as pd
 from radboost.data.cohort import SERIES
 from radboost.data.dicom import Header
 
-__all__ = ["Arranged", "arrange"]
+__all__ = ["SAME_PLACE", "Arranged", "arrange"]
 
 PARALLEL = 1e-3
 """Most that the direction cosines of one series may differ, about a twentieth of a degree."""

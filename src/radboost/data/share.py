@@ -108,9 +108,15 @@ def _shared_task(task: Task, metadata: Sequence[str]) -> Task:
     numeric, categorical = (
         tuple(c for c in columns if c in metadata) for columns in (task.metadata.numeric, task.metadata.categorical)
     )
-    # Header features stay behind, and with them what is relative to one.
-    relative = tuple(name for name in task.metadata.relative if name in numeric)
-    kept = Metadata(numeric, categorical, task.metadata.forbidden, task.metadata.counts, relative=relative)
+    # Header features stay behind, and with them what is derived from one.
+    relative, categories = (
+        tuple(name for name in names if name in numeric) for names in (task.metadata.relative, task.metadata.categories)
+    )
+    kept = Metadata(
+        *(numeric, categorical, task.metadata.forbidden, task.metadata.counts),
+        relative=relative,
+        categories=categories,
+    )
     return replace(task, metadata=kept)
 
 

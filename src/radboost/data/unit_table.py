@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -11,14 +11,14 @@ import pandas as pd
 
 from radboost.data.cohort import METADATA, Cohort
 from radboost.data.metadata import MISSING, category_text, numbers
-from radboost.data.task import OPPOSITE
+from radboost.data.task import OPPOSITE, Task
 from radboost.errors import FormatError, UserError, offenders
 
-__all__ = ["COUNT", "HEADER", "RELATIVE", "linked_rows", "unit_labels", "unit_metadata"]
+__all__ = ["CATEGORY", "COUNT", "HEADER", "RELATIVE", "linked_rows", "unit_labels", "unit_metadata"]
 
 FloatArray = npt.NDArray[np.float64]
 
-COUNT, HEADER, RELATIVE = "count.", "header.", "relative."
+COUNT, HEADER, RELATIVE, CATEGORY = "count.", "header.", "relative.", "category."
 """How the names of derived columns start."""
 
 
@@ -85,7 +85,7 @@ def unit_metadata(cohort: Cohort, links: pd.DataFrame) -> pd.DataFrame:
     Raises
     ------
     UserError
-        The cohort lacks header features that the task declares, or one of `relative` holds words.
+        The cohort lacks header features that the task declares, or one of `relative` or `categories` holds words.
     FormatError
         The manifest, or the table of units' features, lacks a metadata column.
     """
@@ -111,11 +111,25 @@ def unit_metadata(cohort: Cohort, links: pd.DataFrame) -> pd.DataFrame:
     out |= dict(_headers(cohort, units))
     group = pd.factorize(cohort.units["group"])[0]
     for name in task.metadata.relative:
-        column = name if name in task.metadata.numeric else HEADER + name
-        if out[column].dtype == object:
-            raise UserError("only numbers can be relative", where="[metadata] relative", got=name)
+        column = _number(task, out, name, "relative")
         out[RELATIVE + column] = _relative(out[column], group)
+    for name in task.metadata.categories:
+        column = _number(task, out, name, "categories")
+        out[CATEGORY + column] = _rounded(out[column])
     return pd.DataFrame(out, index=pd.RangeIndex(units.n))
+
+
+def _number(task: Task, columns: Mapping[str, npt.NDArray[Any]], name: str, option: str) -> str:
+    """Name of the column that holds a number which the task derives another feature from."""
+    column = name if name in task.metadata.numeric else HEADER + name
+    if columns[column].dtype == object:
+        raise UserError("names words where only numbers can stand", where=f"[metadata] {option}", got=name)
+    return column
+
+
+def _rounded(values: FloatArray) -> npt.NDArray[np.object_]:
+    """Three significant digits as text: a table position of 4.99998 and one of 5 are the same setting."""
+    return np.array([MISSING if np.isnan(v) else f"{v:.3g}" for v in values.tolist()], dtype=object)
 
 
 class _Units:

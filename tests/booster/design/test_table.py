@@ -72,6 +72,23 @@ def test_header_features_survive_saving(cohort: Cohort, tmp_path: Any) -> None:
     pd.testing.assert_frame_equal(build_design(saved, []).metadata, build_design(cohort, []).metadata)
 
 
+def test_a_number_also_stands_as_a_category_where_the_task_says_so(cohort: Cohort) -> None:
+    n = len(cohort.manifest)
+    # Two machines' settings, one of them written with the noise of a table position; and a hole.
+    gaps = np.where(np.arange(n) % 2, 4.99998, 5.00001)
+    gaps[np.arange(n) % 4 > 1] = 0.488281
+    of = {"gap_before": np.where(cohort.manifest["group"] == "PAT0001", np.nan, gaps[0])}
+    metadata = build_design(declared(cohort, of, categories=("gap_before",)), []).metadata
+    assert list(metadata.columns) == ["header.gap_before", "category.header.gap_before"]
+    assert set(metadata["category.header.gap_before"]) == {"5", MISSING}
+    own = {"gap_before": gaps[pd.factorize(cohort.manifest["group"])[0]]}
+    metadata = build_design(declared(cohort, own, categories=("gap_before",)), []).metadata
+    assert set(metadata["category.header.gap_before"]) == {"5", "0.488"}
+    design = build_design(declared(cohort, own, categories=("gap_before",)), [])
+    features = Prepared.fit(design, np.ones(len(design))).features
+    assert {f"category.header.gap_before={v}" for v in ("5", "0.488")} <= set(features)
+
+
 def test_relative_is_to_the_patients_other_units(cohort: Cohort) -> None:
     random = np.random.default_rng(0)
     depth = random.normal(size=len(cohort.manifest)) + 1e3
@@ -149,5 +166,5 @@ def test_what_is_not_there_is_refused_with_what_is(cohort: Cohort) -> None:
     with pytest.raises(UserError, match=r"no such header features \(got columns\). Known: rows, plane"):
         build_design(lacking, [])
     words = replace(some, task=replace(some.task, metadata=Metadata(headers=("plane",), relative=("plane",))))
-    with pytest.raises(UserError, match="only numbers can be relative"):
+    with pytest.raises(UserError, match="words where only numbers can stand"):
         build_design(words, [])

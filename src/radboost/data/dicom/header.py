@@ -65,8 +65,8 @@ class Header:
         Pixel Representation: whether stored values are signed.
     intercept, slope
         Of the rescale, where a scalar stands.
-    window
-        Centre and width of the first window, in rescaled units.
+    window, second_window
+        Centre and width of the first and of the second window, in rescaled units.
     thickness
         Slice Thickness in millimetres.
     body_part, patient_position
@@ -100,6 +100,7 @@ class Header:
     intercept: float | None
     slope: float | None
     window: tuple[float, ...] | None
+    second_window: tuple[float, ...] | None
     thickness: float | None
     body_part: str
     patient_position: str
@@ -162,7 +163,8 @@ def read_header(path: Path, file: BinaryIO | None = None) -> Header:
         signed=first_number(dataset, "PixelRepresentation", 0) == 1,
         intercept=_first(dataset, "RescaleIntercept"),
         slope=_first(dataset, "RescaleSlope"),
-        window=_window(dataset),
+        window=_window(dataset, 0),
+        second_window=_window(dataset, 1),
         thickness=_first(dataset, "SliceThickness"),
         body_part=text(dataset, "BodyPartExamined").upper(),
         patient_position=text(dataset, "PatientPosition").upper(),
@@ -224,9 +226,9 @@ def _integer(dataset: FileDataset, keyword: str) -> int | None:
     return None if value is None else int(value)
 
 
-def _window(dataset: FileDataset) -> tuple[float, ...] | None:
-    centre, width = _first(dataset, "WindowCenter"), _first(dataset, "WindowWidth")
-    return None if centre is None or width is None else (centre, width)
+def _window(dataset: FileDataset, place: int) -> tuple[float, ...] | None:
+    centres, widths = (numbers(dataset, keyword) or () for keyword in ("WindowCenter", "WindowWidth"))
+    return (centres[place], widths[place]) if min(len(centres), len(widths)) > place else None
 
 
 def _age(value: str) -> float | None:

@@ -151,7 +151,7 @@ def _texts(path: Path, parts: dict[str, Any]) -> None:
     lists = {"unit": parts["unit"], "images.paths": parts["images"]["paths"]}
     lists["from_headers"] = parts.get("from_headers", [])
     listed = (
-        ("metadata", ("numeric", "categorical", "forbidden", "headers", "relative")),
+        ("metadata", ("numeric", "categorical", "forbidden", "headers", "relative", "categories")),
         ("slots", ("values", "pool")),
     )
     for name, keys in listed:

@@ -36,15 +36,24 @@ RSNA_ICH = Task(
         windows=((40.0, 80.0), (80.0, 200.0), (40.0, 400.0)),
     ),
     slots=Slots(),
+    # The recipe's 38 numbers and flags and 10 categories, said in general terms: docs/tasks/rsna-ich.md lists both.
     metadata=Metadata(
         headers=(
             *("row_x", "row_y", "row_z", "column_x", "column_y", "column_z"),
-            *("position_x", "position_y", "position_z", "position_along_normal"),
+            *("position_x", "position_y", "position_z", "position_along_normal", "tilt"),
             *("series_first", "series_last", "series_range", "relative_position", "gap_before", "gap_after"),
-            *("rank_in_series", "slices_in_series", "series_of_patient"),
-            *("spacing_rows", "spacing_columns", "rows", "columns", "window_centre", "window_width"),
-            *("bits_stored", "pixel_representation", "intercept", "slope", "plane"),
+            *("slice_distance", "gap_ratio", "doubles_in_series"),
+            *("rank_in_series", "rank_from_end", "slices_in_series", "series_of_patient"),
+            *("spacing_rows", "spacing_columns", "rows", "columns"),
+            *("window_centre", "window_width", "second_window_centre", "second_window_width"),
+            *("bits_stored", "pixel_representation", "intercept", "slope"),
             *("pixel_min", "pixel_max", "pixel_mean", "pixel_std", "padding_share"),
+            *("plane", "bit_type", "grain_x", "grain_z", "grain_gap"),
+        ),
+        categories=(
+            *("window_centre", "window_width", "second_window_centre", "second_window_width"),
+            *("gap_before", "gap_after", "slices_in_series", "doubles_in_series", "pixel_min"),
+            *("column_y", "position_x", "spacing_columns"),
         ),
     ),
     metric="joint_log_loss",
