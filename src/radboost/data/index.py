@@ -216,7 +216,7 @@ def _table(job: _Job, task: Task) -> Indexed:
     else:
         folds = one_split(groups.unique())
     parts = (seen.manifest, seen.links, seen.targets, folds, key, seen.found.quarantine)
-    skipped = _strays(root, {*seen.manifest["path"], *read.files})
+    skipped = _strays(root, {*seen.manifest["path"], *seen.found.headers, *read.files})
     if read.again:
         skipped["rows said twice"] = read.again
     return Indexed(Cohort(root, task, *parts, **seen.described), skipped)
