@@ -11,6 +11,7 @@ import pytest
 
 from radboost.booster import catboost_trees
 from radboost.booster.catboost_trees import fit, load
+from radboost.booster.forest import Forest
 from radboost.booster.learner import row_loss
 from radboost.booster.objective import Objective
 from radboost.booster.recipe import Recipe
@@ -26,7 +27,7 @@ def rows(n: int = 240, classes: int = 2, seed: int = 0, signal: float = 2.0) -> 
     return Rows(x.astype(np.float32), y, np.ones(n), np.arange(n) // 2, classes, (Span("a", 0, 8, True),))
 
 
-def loss(model: catboost_trees.Forest, at: Rows) -> float:
+def loss(model: Forest, at: Rows) -> float:
     return float(row_loss(at.y, model.predict_proba(at.x)).mean())
 
 

@@ -153,7 +153,7 @@ def test_seeds_are_averaged_and_the_first_is_the_one_alone(cohort_and_store) -> 
     cohort, store = cohort_and_store
     few = replace(TREES, learners=("xgboost",), blocks=("image",))
     one, three = fit_boost(cohort, [store], few), fit_boost(cohort, [store], replace(few, seeds=3))
-    models = next(iter(three.models.values())).parts[0][0].boosters
+    models = next(iter(three.models.values())).parts[0][0].models
     assert len(models) in (0, 3)
     assert not one.predictions.table["p"].equals(three.predictions.table["p"])
     same(one, fit_boost(cohort, [store], replace(few, seeds=1)))

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from radboost.engines.cluster import Cluster, Needs
+from radboost.engines.gang import Gang
 from radboost.engines.ray import WINDOW, ActorPool
 from radboost.errors import RadboostError, UserError
 
@@ -170,3 +171,38 @@ def test_an_address_where_nobody_listens_is_told_at_once(monkeypatch):
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
     with pytest.raises(UserError, match="127.0.0.1:1: no Ray cluster answers.*refused"), Cluster("127.0.0.1:1"):
         pass
+
+
+class Hand:
+    """One of several that act together."""
+
+    def add(self, one, two):
+        return one + two
+
+    def fail(self, how):
+        if how == "waits":
+            time.sleep(600)
+        if how == "dies":
+            os.kill(os.getpid(), signal.SIGKILL)
+        raise UserError("no", got=how)
+
+    def close(self):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("ends", "error", "message"), [("raises", UserError, r"^no \(got raises\)$"), ("dies", RadboostError, "was lost")]
+)
+def test_those_who_act_together_answer_by_rank_and_end_together(cluster, ends, error, message):
+    # The other one would wait for ever for what never comes.
+    with pytest.raises(error, match=message), Gang(cluster, Hand, 2, Needs(1)) as gang:
+        assert gang.deal("add", [1, 2], [10, 20]) == [11, 22]
+        assert gang.ask("add", 1, 1) == [2, 2]
+        assert len(gang.hosts) == 2
+        gang.deal("fail", ["waits", ends])
+
+
+def test_no_room_for_all_at_a_time_is_an_error(cluster, monkeypatch):
+    monkeypatch.setattr("radboost.engines.gang.PATIENCE_S", 0.5)
+    with pytest.raises(RadboostError, match="no room for workers that share a fit.*2 workers with 1000000 CPUs"):
+        Gang(cluster, Hand, 2, Needs(1000000)).__enter__()

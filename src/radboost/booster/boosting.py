@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from radboost.booster.learner import best_round, lowest_round, row_loss, to_classes
+from radboost.booster.library import Library, Trial
 from radboost.booster.objective import Loss
 from radboost.booster.recipe import Recipe
 from radboost.booster.rows import FloatArray, Inner, IntArray, Rows
 
-__all__ = ["Boosted", "Library", "Shape", "Trial", "boost", "settled"]
+__all__ = ["Boosted", "Shape", "boost", "chosen_library", "settled"]
 
 ROUNDS = 400
 PATIENCE = 30
@@ -64,26 +65,6 @@ def settled(recipe: Recipe, columns: int) -> Shape:
     )
 
 
-class Trial(Protocol):
-    """One inner fit, grown round by round."""
-
-    def step(self) -> FloatArray:
-        """Add a round; give the probabilities of the validation rows, (rows, classes), as trained."""
-
-    def probabilities(self, rounds: int) -> FloatArray:
-        """Likewise after so many rounds, at least one."""
-
-
-class Library(Protocol):
-    """A boosting library with its bins, on the rows of one target."""
-
-    def begin(self, split: int, loss: Loss, seed: int) -> Trial:
-        """Begin an inner fit, on the training rows of that split."""
-
-    def grow(self, loss: Loss, seed: int, rounds: int) -> Any:
-        """Fit all rows; gives the library's model."""
-
-
 @dataclass(frozen=True)
 class Boosted:
     """Outcome of `boost`.
@@ -121,6 +102,14 @@ class _Split:
     @property
     def base(self) -> FloatArray:
         return to_classes(np.tile(self.loss.start, (len(self.y), 1)))
+
+
+def chosen_library(
+    learner: str, rows: Rows, inner: Inner, recipe: Recipe, here: Callable[[Rows, Inner, Recipe], Library]
+) -> Library:
+    """Give the recipe's team where the rows are many enough for it, else `here`, made on these rows."""
+    split = None if recipe.team is None else recipe.team.library(learner, rows, inner, recipe)
+    return here(rows, inner, recipe) if split is None else split
 
 
 def boost(rows: Rows, inner: Inner, library: Library, recipe: Recipe) -> Boosted:

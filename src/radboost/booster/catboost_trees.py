@@ -5,8 +5,8 @@ Weight 2 is the row twice up to the cut points, which the library chooses by cou
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +14,14 @@ import numpy as np
 import numpy.typing as npt
 
 from radboost.booster.boosting import ROUNDS, boost, settled
+from radboost.booster.forest import Forest, Trees
 from radboost.booster.learner import to_classes
 from radboost.booster.objective import Loss
 from radboost.booster.recipe import Recipe
 from radboost.booster.rows import FloatArray, Inner, Matrix, Rows
-from radboost.data.folder import write_json
 from radboost.errors import FormatError, UserError
 
-__all__ = ["Forest", "fit", "load"]
+__all__ = ["TREES", "fit", "load"]
 
 BORDERS = 63
 FIRST_ROUNDS = 100
@@ -29,52 +29,31 @@ FIRST_ROUNDS = 100
 where start margins are given, but its first trees are the same however many follow."""
 
 
-@dataclass(frozen=True)
-class Forest:
-    """Fitted trees over a start margin; no model means the base rate.
+def _margins(models: Sequence[Any], x: Matrix, start: FloatArray) -> Iterator[FloatArray]:
+    return (start + _raw(model, x) for model in models)
 
-    Attributes
-    ----------
-    loss
-        What was minimised.
-    models
-        The library's models, whose probabilities are averaged.
-    inner
-        See `radboost.booster.learner.Fitted`.
-    """
 
-    loss: Loss
-    models: tuple[Any, ...]
-    inner: FloatArray = field(repr=False, default_factory=lambda: np.empty((0, 0)))
+def _read(path: Path) -> Any:
+    library = _library()
+    model = library.CatBoost()
+    try:
+        model.load_model(str(path), format="cbm")
+    except library.CatBoostError as error:
+        raise FormatError("is damaged", where=path, do="Run fit-boost again") from error
+    return model
 
-    def predict_proba(self, x: Matrix) -> FloatArray:
-        """Probabilities, (n, classes)."""
-        start = np.tile(self.loss.start, (len(x), 1))
-        if not self.models or not len(x):
-            return self.loss.corrected(to_classes(start))
-        parts = [to_classes(start + _raw(model, x)) for model in self.models]
-        return self.loss.corrected(np.mean(parts, axis=0))
 
-    def save(self, folder: Path) -> None:
-        """Write ``model.json`` and the trees, ``model<i>.cbm``, in the library's own format."""
-        folder.mkdir(parents=True, exist_ok=True)
-        for number, model in enumerate(self.models):
-            model.save_model(str(folder / f"model{number}.cbm"), format="cbm")
-        content = {"learner": "catboost", "loss": self.loss.to_dict(), "models": len(self.models)}
-        write_json(folder / "model.json", content)
+def _write(model: Any, path: Path) -> None:
+    model.save_model(str(path), format="cbm")
+
+
+TREES = Trees("catboost", ".cbm", _margins, _write, _read)
+"""The library's own binary format."""
 
 
 def load(folder: Path, content: Mapping[str, Any]) -> Forest:
     """Read what `Forest.save` wrote."""
-    library, models = _library(), []
-    for number in range(content["models"]):
-        path, model = folder / f"model{number}.cbm", library.CatBoost()
-        try:
-            model.load_model(str(path), format="cbm")
-        except library.CatBoostError as error:
-            raise FormatError("is damaged", where=path, do="Run fit-boost again") from error
-        models.append(model)
-    return Forest(Loss.from_dict(content["loss"]), tuple(models))
+    return TREES.load(folder, content)
 
 
 def fit(rows: Rows, inner: Inner, recipe: Recipe) -> Forest:
@@ -90,7 +69,7 @@ def fit(rows: Rows, inner: Inner, recipe: Recipe) -> Forest:
         do = "Leave --focal and --soft out, or choose another learner"
         raise UserError("this library has no focal and no smoothed loss", where="--learner catboost", do=do)
     done = boost(rows, inner, _Library(rows, inner, recipe), recipe)
-    return Forest(done.loss, done.models, done.inner)
+    return TREES.fitted(done)
 
 
 class _Library:

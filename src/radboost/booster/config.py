@@ -14,9 +14,10 @@ from radboost.booster.prepare import COMPONENTS
 from radboost.booster.recipe import Recipe
 from radboost.errors import UserError, offenders
 
-__all__ = ["ENGINES", "BoostConfig"]
+__all__ = ["ENGINES", "SPLIT_ROWS", "BoostConfig"]
 
 ENGINES = ("local", "ray")
+SPLIT_ROWS = 10_000_000
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,9 @@ class BoostConfig:
         Fits at a time; None for one a core. Results do not depend on it.
     engine, ray_address
         ``local``, or ``ray``: the nodes of a cluster.
+    split_rows
+        With ``ray``: training rows above which the fits of LightGBM and XGBoost are split over `workers` processes,
+        one a core of the cluster where that is None. Such fits are near those of one process, not equal.
     """
 
     learners: tuple[str, ...] = DEFAULT_LEARNERS
@@ -77,6 +81,7 @@ class BoostConfig:
     workers: int | None = None
     engine: str = "local"
     ray_address: str | None = None
+    split_rows: int = SPLIT_ROWS
 
     def __post_init__(self) -> None:
         choices = (
@@ -93,6 +98,8 @@ class BoostConfig:
                 raise UserError(f"there is no such {option}", where=f"--{option}", got=got, do=do)
         if self.tune is not None and not 0 < self.tune < math.inf:
             raise UserError("must be a number of minutes above 0", where="--tune", got=self.tune)
+        if self.split_rows < 1:
+            raise UserError("must be 1 or more", where="--split-rows", got=self.split_rows)
         if self.components < 1:
             raise UserError("at least one component is needed", where="components", got=self.components)
 

@@ -19,7 +19,7 @@ from radboost.booster.learner import LEARNERS
 from radboost.booster.member import BLOCKS, FUSED, IMAGE, METADATA, STORE
 from radboost.booster.outcome import all_models, all_predictions, all_prepared
 from radboost.booster.run import Run
-from radboost.booster.running import finish
+from radboost.booster.running import finish, is_spread
 from radboost.booster.tune import SPACES, Search
 from radboost.booster.weights import resolve_weights
 from radboost.data.cohort import TRAIN, Cohort
@@ -95,7 +95,10 @@ def fit_boost(
     search = _search(config, jobs, keep)
     work = Work(stacked, weights[outer], blocks, config.recipe, config.components, config.share_bins, search)
     _need_classes(work, kinds, folds)
-    kept = None if keep is None else Kept(keep, _fingerprint(work, config, stores))
+    spread = any(is_spread(work, job, config) for job in jobs)
+    if spread:
+        notes.append(f"Fits of more than {config.split_rows} rows were split: near those of one process, not equal.")
+    kept = None if keep is None else Kept(keep, _fingerprint(work, config, stores, spread))
     done = finish(work, jobs, config, kept, progress)
     content = {
         "task": design.task.as_dict(),
@@ -149,7 +152,7 @@ def _search(config: BoostConfig, jobs: Sequence[Job], keep: Path | None) -> Sear
     return Search(60 * config.tune * at_once / tuned, None if keep is None else keep / "studies")
 
 
-def _fingerprint(work: Work, config: BoostConfig, stores: Sequence[ConfiguredStore]) -> str:
+def _fingerprint(work: Work, config: BoostConfig, stores: Sequence[ConfiguredStore], spread: bool) -> str:
     """Of all that shapes a fit: settings, rows, labels, weights, folds, embeddings, libraries."""
     design = work.design
     arrays = (design.unit, design.group, design.fold, design.label, design.task_weight, work.target_weight)
@@ -164,6 +167,7 @@ def _fingerprint(work: Work, config: BoostConfig, stores: Sequence[ConfiguredSto
         "config": config.to_dict(),
         "blocks": list(work.blocks),
         "environment": environment(),
+        **({"split": [config.split_rows, config.workers]} if spread else {}),
     }
     return digest(shape)
 

@@ -124,6 +124,11 @@ class Work:
         weight = np.where(self.design.label >= 0, self.design.task_weight, 0.0) / self.views
         return weight * np.tile(self.target_weight, self.views)[:, None] if kind == WEIGHTED else weight
 
+    def rows(self, job: Job) -> int:
+        """Count the training rows of a job, of the target that has most."""
+        there = (self.weight(job.kind) > 0) & (self.design.fold != job.fold)[:, None]
+        return int(there.sum(axis=0).max())
+
     def place(self, job: Job) -> Place:
         """Say which columns a job sees."""
         return Place(job.kind, job.fold, self.share_bins and job.learner in SHARING)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +11,16 @@ import lightgbm as lgb
 import numpy as np
 import numpy.typing as npt
 
-from radboost.booster.boosting import boost, settled
+from radboost.booster.boosting import boost, chosen_library, settled
+from radboost.booster.forest import Forest, Trees
 from radboost.booster.learner import to_classes
+from radboost.booster.library import Library
 from radboost.booster.objective import Loss
 from radboost.booster.recipe import Recipe
 from radboost.booster.rows import FloatArray, Inner, IntArray, Matrix, Rows, Whole
-from radboost.data.folder import write_json
 from radboost.errors import FormatError
 
-__all__ = ["Forest", "fit_targets", "load", "settings"]
+__all__ = ["TREES", "fit_targets", "library", "load", "settings"]
 
 LEAVES = 8
 BINS = 63
@@ -29,50 +30,28 @@ LEAST_ROWS = 5
 DATA = {"max_bin": BINS, "num_threads": 1, "verbosity": -1, "min_data_in_bin": 1, "feature_pre_filter": False}
 
 
-@dataclass(frozen=True)
-class Forest:
-    """Fitted trees over a start margin; no booster means the base rate.
+def _margins(models: Sequence[lgb.Booster], x: Matrix, start: FloatArray) -> Iterator[FloatArray]:
+    return (_margin(model, x, model.current_iteration()) + start for model in models)
 
-    Attributes
-    ----------
-    loss
-        What was minimised.
-    boosters
-        The library's models, whose probabilities are averaged.
-    inner
-        See `radboost.booster.learner.Fitted`.
-    """
 
-    loss: Loss
-    boosters: tuple[lgb.Booster, ...]
-    inner: FloatArray = field(repr=False, default_factory=lambda: np.empty((0, 0)))
+def _read(path: Path) -> lgb.Booster:
+    try:
+        return lgb.Booster(model_file=str(path))
+    except lgb.basic.LightGBMError as error:
+        raise FormatError("is damaged", where=path, do="Run fit-boost again") from error
 
-    def predict_proba(self, x: Matrix) -> FloatArray:
-        """Probabilities, (n, classes)."""
-        if not self.boosters or not len(x):
-            return self.loss.corrected(to_classes(np.tile(self.loss.start, (len(x), 1))))
-        parts = [_predict(b, x, b.current_iteration(), self.loss.start) for b in self.boosters]
-        return self.loss.corrected(np.mean(parts, axis=0))
 
-    def save(self, folder: Path) -> None:
-        """Write ``model.json`` and the trees, ``model<i>.txt``, in the library's own text format."""
-        folder.mkdir(parents=True, exist_ok=True)
-        for number, booster in enumerate(self.boosters):
-            booster.save_model(str(folder / f"model{number}.txt"))
-        content = {"learner": "lightgbm", "loss": self.loss.to_dict(), "boosters": len(self.boosters)}
-        write_json(folder / "model.json", content)
+def _write(model: lgb.Booster, path: Path) -> None:
+    model.save_model(str(path))
+
+
+TREES = Trees("lightgbm", ".txt", _margins, _write, _read)
+"""The library's own text format."""
 
 
 def load(folder: Path, content: Mapping[str, Any]) -> Forest:
     """Read what `Forest.save` wrote."""
-    boosters = []
-    for number in range(content["boosters"]):
-        path = folder / f"model{number}.txt"
-        try:
-            boosters.append(lgb.Booster(model_file=str(path)))
-        except lgb.basic.LightGBMError as error:
-            raise FormatError("is damaged", where=path, do="Run fit-boost again") from error
-    return Forest(Loss.from_dict(content["loss"]), tuple(boosters))
+    return TREES.load(folder, content)
 
 
 def fit_targets(jobs: Sequence[tuple[Rows, Inner]], recipe: Recipe) -> list[Forest]:
@@ -81,8 +60,8 @@ def fit_targets(jobs: Sequence[tuple[Rows, Inner]], recipe: Recipe) -> list[Fore
 
 
 def _fit(rows: Rows, inner: Inner, recipe: Recipe) -> Forest:
-    done = boost(rows, inner, _Library(rows, _Bins.of(rows, inner), recipe), recipe)
-    return Forest(done.loss, done.models, done.inner)
+    done = boost(rows, inner, chosen_library("lightgbm", rows, inner, recipe, library), recipe)
+    return TREES.fitted(done)
 
 
 @dataclass(frozen=True)
@@ -130,6 +109,11 @@ class _Bins:
         if found is None or found.fold is not inner.fold:
             found = rows.memo["lightgbm"] = cls(rows, inner)
         return found
+
+
+def library(rows: Rows, inner: Inner, recipe: Recipe) -> Library:
+    """Give what grows trees on one target's rows, in this process."""
+    return _Library(rows, _Bins.of(rows, inner), recipe)
 
 
 class _Library:
@@ -203,6 +187,8 @@ def settings(classes: int, columns: int, recipe: Recipe, seed: int) -> dict[str,
         "min_sum_hessian_in_leaf": shape.least_weight,
         "feature_fraction": shape.column_share,
         "seed": seed,
+        # A fit that several processes share: each finds the sums of its own rows, and all add them up.
+        **({"tree_learner": "data", "num_machines": recipe.workers} if recipe.workers > 1 else {}),
         "deterministic": True,
         "force_row_wise": True,
         **DATA,
@@ -231,7 +217,7 @@ class _Trial:
         return "seen", 0.0, False
 
     def probabilities(self, rounds: int) -> FloatArray:
-        return _predict(self._model, self._x, rounds, self._start)
+        return to_classes(_margin(self._model, self._x, rounds) + self._start)
 
 
 def _dataset(x: Matrix, reference: lgb.Dataset | None = None) -> lgb.Dataset:
@@ -252,6 +238,6 @@ def _subset(base: lgb.Dataset, rows: IntArray) -> lgb.Dataset:
     return base.subset(rows.tolist()).construct()
 
 
-def _predict(model: lgb.Booster, x: Matrix, rounds: int, start: FloatArray) -> FloatArray:
+def _margin(model: lgb.Booster, x: Matrix, rounds: int) -> FloatArray:
     raw = np.asarray(model.predict(x, num_iteration=rounds, raw_score=True, num_threads=1), dtype=np.float64)
-    return to_classes(raw.reshape(len(x), -1) + start)
+    return raw.reshape(len(x), -1)

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
+from radboost.booster.library import Library
 from radboost.booster.objective import Objective
+from radboost.booster.rows import Inner, Rows
 from radboost.errors import UserError
 
-__all__ = ["Recipe"]
+__all__ = ["Recipe", "Team"]
+
+
+class Team(Protocol):
+    """Workers that grow the trees of one fit together, each on its share of the rows."""
+
+    def library(self, learner: str, rows: Rows, inner: Inner, recipe: Recipe) -> Library | None:
+        """Give what grows trees on these rows; None where they are too few to be split."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +38,10 @@ class Recipe:
         Values that replace the learner's own, by the names that its module documents.
     device
         Where XGBoost grows its trees, ``cpu`` or ``cuda``; no other learner gains from a GPU at these sizes.
+    team
+        Who grows trees on more rows than one machine should; None for nobody.
+    workers
+        How many processes share the fit that this one is a part of.
     """
 
     seed: int = 0
@@ -36,6 +49,8 @@ class Recipe:
     objective: Objective = field(default_factory=Objective)
     settings: Mapping[str, float] = field(default_factory=dict)
     device: str = "cpu"
+    team: Team | None = field(default=None, repr=False, compare=False)
+    workers: int = 1
 
     def __post_init__(self) -> None:
         if self.seeds is not None and self.seeds < 1:

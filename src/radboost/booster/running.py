@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -13,14 +13,21 @@ from radboost.booster.columns import Columns
 from radboost.booster.config import BoostConfig
 from radboost.booster.fits import Done, Job, Place, Shelf, Work
 from radboost.booster.kept import Kept
+from radboost.booster.spread import SPREADING, Share, Spread
 from radboost.data.folder import environment
 from radboost.data.progress import Progress
-from radboost.engines.cluster import Cluster, Needs
+from radboost.engines.cluster import Cluster, Needs, node_address
+from radboost.engines.gang import Gang
 from radboost.engines.local import run_jobs
 from radboost.engines.ray import ActorPool
 from radboost.errors import RadboostError
 
-__all__ = ["Fitter", "finish"]
+__all__ = ["Fitter", "finish", "is_spread"]
+
+
+def is_spread(work: Work, job: Job, config: BoostConfig) -> bool:
+    """Whether a job's fits are shared by several workers of a cluster; they are then not those of one process."""
+    return config.engine == "ray" and job.learner in SPREADING and work.rows(job) > config.split_rows
 
 
 def finish(
@@ -42,7 +49,8 @@ def finish(
     Returns
     -------
     dict
-        Outcome of each job, in the order of `jobs`. It does not depend on where fits ran, nor on which were found.
+        Outcome of each job, in the order of `jobs`. It does not depend on where fits ran, but for those that
+        `is_spread` tells, nor on which were found.
     """
     before = {job: done for job in jobs if kept is not None and (done := kept.find(job)) is not None}
     left = [job for job in jobs if job not in before]
@@ -81,16 +89,33 @@ def _elsewhere(
     work: Work, jobs: Sequence[Job], config: BoostConfig, kept: Kept | None, progress: Progress
 ) -> dict[Job, Done]:
     out: dict[Job, Done] = {}
+
+    def take(job: Job, done: Done) -> None:
+        if kept is not None:
+            kept.add(job, done)
+        out[job] = done
+        progress.advance()
+
     needs = Needs(cpus=1, gpus=int(config.device == "cuda"))
-    with (
-        Cluster(config.ray_address) as cluster,
-        ActorPool[Job, Done](cluster, partial(Fitter, work), needs, _same_libraries) as pool,
-    ):
-        for job, done in zip(jobs, _mapped(pool, jobs), strict=True):
-            if kept is not None:
-                kept.add(job, done)
-            out[job] = done
-            progress.advance()
+    spread = [job for job in jobs if is_spread(work, job, config)]
+    whole = [job for job in jobs if job not in spread]
+    with Cluster(config.ray_address) as cluster:
+        if whole:
+            with ActorPool[Job, Done](cluster, partial(Fitter, work), needs, _same_libraries) as pool:
+                for job, done in zip(whole, _mapped(pool, whole), strict=True):
+                    take(job, done)
+        if spread:
+            count = config.workers or sum(needs.fit(node) for node in cluster.nodes())
+            progress.say(f"{len(spread)} fits of more than {config.split_rows} rows are split over {count} workers")
+            with Gang(cluster, Share, count, needs) as gang, threadpool_limits(limits=1):
+                for told in gang.ask("describe"):
+                    _same_libraries(told)
+                team = Spread(gang, node_address(), config.split_rows)
+                together = replace(work, recipe=replace(work.recipe, team=team))
+                # Columns are prepared here, one fold at a time; workers get their rows of them.
+                shelf = Shelf(together, spread)
+                for job in spread:
+                    take(job, shelf.fit(job))
     return out
 
 

@@ -2,75 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import xgboost as xgb
 
-from radboost.booster.boosting import boost, settled
+from radboost.booster.boosting import boost, chosen_library, settled
+from radboost.booster.forest import Forest, Trees
 from radboost.booster.learner import to_classes
+from radboost.booster.library import Library
 from radboost.booster.objective import Loss
 from radboost.booster.recipe import Recipe
 from radboost.booster.rows import FloatArray, Inner, Matrix, Rows
 from radboost.booster.xgboost_bins import BINS, Bins, Labelled, OwnBins, SharedBins, flat, raw_margin
-from radboost.data.folder import write_json
 from radboost.errors import FormatError
 
-__all__ = ["Forest", "fit_targets", "load", "settings"]
+__all__ = ["TREES", "fit_targets", "library", "load", "settings"]
 
 
-@dataclass(frozen=True)
-class Forest:
-    """Fitted trees over a start margin; no booster means the base rate.
+def _margins(models: Sequence[xgb.Booster], x: Matrix, start: FloatArray) -> Iterator[FloatArray]:
+    matrix = xgb.DMatrix(x, base_margin=flat(start), nthread=1)
+    return (raw_margin(model, matrix) for model in models)
 
-    Attributes
-    ----------
-    loss
-        What was minimised.
-    boosters
-        The library's models, whose probabilities are averaged.
-    inner
-        See `radboost.booster.learner.Fitted`.
-    """
 
-    loss: Loss
-    boosters: tuple[xgb.Booster, ...]
-    inner: FloatArray = field(repr=False, default_factory=lambda: np.empty((0, 0)))
+def _read(path: Path) -> xgb.Booster:
+    model = xgb.Booster()
+    try:
+        model.load_model(str(path))
+        model.set_param({"nthread": 1, "device": "cpu"})
+    except xgb.core.XGBoostError as error:
+        raise FormatError("is damaged", where=path, do="Run fit-boost again") from error
+    return model
 
-    def predict_proba(self, x: Matrix) -> FloatArray:
-        """Probabilities, (n, classes)."""
-        start = np.tile(self.loss.start, (len(x), 1))
-        if not self.boosters or not len(x):
-            return self.loss.corrected(to_classes(start))
-        matrix = xgb.DMatrix(x, base_margin=flat(start), nthread=1)
-        parts = [to_classes(raw_margin(booster, matrix)) for booster in self.boosters]
-        return self.loss.corrected(np.mean(parts, axis=0))
 
-    def save(self, folder: Path) -> None:
-        """Write ``model.json`` and the trees, ``model<i>.ubj``, in the library's own binary JSON."""
-        folder.mkdir(parents=True, exist_ok=True)
-        for number, booster in enumerate(self.boosters):
-            booster.save_model(str(folder / f"model{number}.ubj"))
-        content = {"learner": "xgboost", "loss": self.loss.to_dict(), "boosters": len(self.boosters)}
-        write_json(folder / "model.json", content)
+def _write(model: xgb.Booster, path: Path) -> None:
+    model.save_model(str(path))
+
+
+TREES = Trees("xgboost", ".ubj", _margins, _write, _read)
+"""The library's own binary JSON."""
 
 
 def load(folder: Path, content: Mapping[str, Any]) -> Forest:
     """Read what `Forest.save` wrote."""
-    boosters = []
-    for number in range(content["boosters"]):
-        path, booster = folder / f"model{number}.ubj", xgb.Booster()
-        try:
-            booster.load_model(str(path))
-            booster.set_param({"nthread": 1, "device": "cpu"})
-        except xgb.core.XGBoostError as error:
-            raise FormatError("is damaged", where=path, do="Run fit-boost again") from error
-        boosters.append(booster)
-    return Forest(Loss.from_dict(content["loss"]), tuple(boosters))
+    return TREES.load(folder, content)
 
 
 def fit_targets(jobs: Sequence[tuple[Rows, Inner]], recipe: Recipe) -> list[Forest]:
@@ -81,8 +58,13 @@ def fit_targets(jobs: Sequence[tuple[Rows, Inner]], recipe: Recipe) -> list[Fore
 def _fit(rows: Rows, inner: Inner, recipe: Recipe) -> Forest:
     # Labels and weights are written into what all folds share, so one fold at a time uses it.
     with rows.whole.lock if rows.whole is not None else nullcontext():
-        done = boost(rows, inner, _Library(rows, inner, recipe), recipe)
-    return Forest(done.loss, done.models, done.inner)
+        done = boost(rows, inner, chosen_library("xgboost", rows, inner, recipe, library), recipe)
+    return TREES.fitted(done)
+
+
+def library(rows: Rows, inner: Inner, recipe: Recipe) -> Library:
+    """Give what grows trees on one target's rows, in this process."""
+    return _Library(rows, inner, recipe)
 
 
 class _Library:

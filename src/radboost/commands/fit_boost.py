@@ -51,6 +51,9 @@ def fit_boost(
     workers: Workers = None,
     engine: Engine = "local",
     ray_address: RayAddress = None,
+    split_rows: Annotated[
+        int, typer.Option("--split-rows", help="Of --engine ray: trees on more rows are grown by workers together.")
+    ] = 10_000_000,
     overwrite: Overwrite = False,
     debug: Debug = False,
 ) -> None:
@@ -84,6 +87,7 @@ def fit_boost(
             workers=workers,
             engine=engine,
             ray_address=ray_address,
+            split_rows=split_rows,
         )
         opened = [EmbeddingStore.open(folder) for folder in stores]
         fits = out.with_name(f".{out.name}.fits")

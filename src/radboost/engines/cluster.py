@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from types import ModuleType, TracebackType
 from typing import Any
 
-from radboost.errors import UserError
+from radboost.errors import RadboostError, UserError
 
-__all__ = ["Cluster", "Needs"]
+__all__ = ["Cluster", "Needs", "node_address", "translated"]
 
 _KNOCK_S = 10.0
 
@@ -115,8 +115,25 @@ def _import_ray() -> ModuleType:
     try:
         import ray
         import ray.exceptions
+        import ray.util.scheduling_strategies
     except ImportError as error:
         do = "Install it with `pip install 'radboost[ray]'`"
         raise UserError("the extra `ray` is needed", where="--engine ray", got=str(error), do=do) from error
     found: ModuleType = ray
     return found
+
+
+def node_address() -> str:
+    """Address of the node that this process is on, as the other nodes see it; of a cluster of its own, loopback."""
+    ray = _import_ray()
+    mine = ray.get_runtime_context().get_node_id()
+    return next(str(node["NodeManagerAddress"]) for node in ray.nodes() if node["NodeID"] == mine)
+
+
+def translated(error: Any) -> Exception:
+    """Give what a worker raised: ours as it was, another's with its kind and text."""
+    cause = error.cause
+    if isinstance(cause, RadboostError):
+        return cause
+    do = "Look at Ray's logs on the node"
+    return RadboostError("a worker failed", got=f"{type(cause).__name__}: {str(cause)[:200]}", do=do)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Generic, Protocol, TypeVar
 
-from radboost.engines.cluster import Cluster, Needs
+from radboost.engines.cluster import Cluster, Needs, translated
 from radboost.errors import RadboostError
 
 __all__ = ["ActorPool", "Worker"]
@@ -250,7 +250,7 @@ class ActorPool(Generic[Task, Result]):
         try:
             told = self._ray.get(host.ready)
         except errors.RayTaskError as error:
-            raise _translated(error) from error
+            raise translated(error) from error
         except errors.RayError as error:
             self._drop(host)
             self._failed_starts += 1
@@ -273,7 +273,7 @@ class ActorPool(Generic[Task, Result]):
             try:
                 job.result = self._ray.get(ref)
             except errors.RayTaskError as error:
-                job.error = _translated(error)
+                job.error = translated(error)
             except errors.RayError as error:
                 # What an actor died of was in its hand; what waited behind is not to blame.
                 job.tries += 1
@@ -315,12 +315,3 @@ def _next(source: Iterator[Task]) -> tuple[bool, list[_Job[Task, Any]]]:
 
 def _kind(error: Exception) -> str:
     return type(error).__name__
-
-
-def _translated(error: Any) -> Exception:
-    """Give what a worker raised: ours as it was, another's with its kind and text."""
-    cause = error.cause
-    if isinstance(cause, RadboostError):
-        return cause
-    do = "Look at Ray's logs on the node"
-    return RadboostError("a worker failed", got=f"{_kind(cause)}: {str(cause)[:200]}", do=do)
