@@ -10,7 +10,7 @@ import pytest
 
 from radboost.booster.weights import WeightConfig, resolve_weights, simulate
 from radboost.booster.weights import odds as odds_module
-from radboost.booster.weights.balance import balance, entropy_weights
+from radboost.booster.weights.balance import balance, entropy_weights, penalised_weights
 from radboost.booster.weights.covariates import Column, Sample, unit_table
 from radboost.booster.weights.measures import column_balance, ess_share, flattening
 from radboost.booster.weights.odds import odds
@@ -176,6 +176,37 @@ def test_entropy_balancing_is_certified_and_optimal():
     design = np.hstack([np.ones((300, 1)), x])
     log = np.log(weight)
     assert np.abs(design @ np.linalg.lstsq(design, log, rcond=None)[0] - log).max() < 1e-8
+
+
+def test_penalised_weights_exist_for_every_goal_and_come_nearer_with_less_penalty():
+    random = np.random.default_rng(0)
+    x, base = random.normal(size=(200, 2)), random.uniform(0.5, 2, 200)
+    # The second goal lies outside of all rows, where entropy balancing has no answer.
+    for goal in (np.array([0.3, -0.2]), np.array([0.0, 4.0])):
+        gaps = []
+        assert x[:, 1].max() < 4
+        for penalty in (10.0, 1.0, 0.1):
+            weight = penalised_weights(x, goal, base, penalty)
+            assert (weight > 0).all()
+            assert np.average(weight, weights=base) == pytest.approx(1)
+            gap = np.average(x, axis=0, weights=base * weight) - goal
+            gaps.append(np.abs(gap).max())
+            # At the optimum log weights are linear in the moments, and each moment is off by the penalty times theta.
+            design = np.hstack([np.ones((200, 1)), x])
+            theta = np.linalg.lstsq(design, np.log(weight), rcond=None)[0][1:]
+            np.testing.assert_allclose(gap, -penalty * theta, atol=1e-8)
+        assert gaps == sorted(gaps, reverse=True)
+    exact, _ = entropy_weights(x, np.array([0.3, -0.2]), base)
+    np.testing.assert_allclose(penalised_weights(x, np.array([0.3, -0.2]), base, 1e-9), exact, rtol=1e-6)
+
+
+def test_odds_are_calibrated_to_the_target(pair, monkeypatch):
+    found = simulate(pair.source, pair.target)
+    monkeypatch.setattr(odds_module, "_correction", lambda both, ratio, columns, penalty: np.ones_like(ratio))
+    plain = simulate(pair.source, pair.target)
+    # Terms of first order are hardly held back, so that the cohorts agree in them, which odds alone do not reach.
+    assert max(abs(b.smd[1]) for b in found.balance) < 0.05
+    assert max(abs(b.smd[1]) for b in plain.balance) > 0.05
 
 
 def test_moments_out_of_reach_are_an_error():

@@ -2,6 +2,8 @@
 
 Hainmueller (2012). Weights are proportional to b exp(z . theta), z the moments less their goal; theta minimises the
 convex dual log sum b exp(z . theta), whose gradient is the weighted mean of z. So the gradient left is the certificate.
+With a penalty on theta (penalised calibration; Guggemos and Tillé 2010) weights exist for every goal; they come nearer
+to it the smaller the penalty is.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from radboost.booster.rows import FloatArray
 from radboost.booster.weights.covariates import Column, Sample
 from radboost.errors import SolverError
 
-__all__ = ["TOLERANCE", "balance", "entropy_weights"]
+__all__ = ["TOLERANCE", "balance", "entropy_weights", "penalised_weights"]
 
 TOLERANCE = 1e-6
 """Largest difference of a moment that is certified, in deviations of the target."""
@@ -106,31 +108,57 @@ def entropy_weights(x: FloatArray, goal: FloatArray, base: FloatArray) -> tuple[
     SolverError
         The gap stays above `TOLERANCE`: the goal lies outside what weights can reach, or at its edge.
     """
-    z, theta = x - goal, np.zeros(x.shape[1])
-    value, p = _dual(z, base, theta)
-    gap = np.inf
-    for _ in range(STEPS):
-        gradient = p @ z
-        gap = float(np.abs(gradient).max())
-        if gap <= TOLERANCE * 1e-4:
-            break
-        hessian = (z * p[:, None]).T @ z - np.outer(gradient, gradient)
-        # Columns may depend on each other (a machine stands at one site): the least step is as good as any.
-        step = -np.linalg.lstsq(hessian, gradient, rcond=1e-12)[0]
-        slope, length = float(gradient @ step), 1.0
-        while length > 1e-10:
-            trial, q = _dual(z, base, theta + length * step)
-            if trial <= value + 1e-4 * length * slope:
-                break
-            length /= 2
-        else:
-            break
-        theta, value, p = theta + length * step, trial, q
+    z = x - goal
+    p = _solve(z, base, 0.0)
     gap = float(np.abs(p @ z).max())
     if not gap <= TOLERANCE:
         do = "Name fewer columns with --on, or use --method odds, which only comes near"
         raise SolverError("no weights of the source reach the target's moments", got=f"largest gap {gap:.2g}", do=do)
     return np.asarray(p / base * base.sum(), dtype=np.float64), gap
+
+
+def penalised_weights(x: FloatArray, goal: FloatArray, base: FloatArray, penalty: float) -> FloatArray:
+    """Move weights towards moments: least ``log sum base exp((x - goal) . theta) + penalty / 2 |theta|^2``.
+
+    Parameters
+    ----------
+    x, goal, base
+        As for `entropy_weights`, but any goal has a solution.
+    penalty
+        Above 0; a moment stays off its goal by `penalty` times its theta.
+
+    Returns
+    -------
+    ndarray
+        Shape (n,), positive; the mean under `base` is 1.
+    """
+    return np.asarray(_solve(x - goal, base, penalty) / base * base.sum(), dtype=np.float64)
+
+
+def _solve(z: FloatArray, base: FloatArray, penalty: float) -> FloatArray:
+    """Give the normalised weights (n,) of the least dual, by Newton's method."""
+    theta = np.zeros(z.shape[1])
+    value, p = _dual(z, base, theta)
+    for _ in range(STEPS):
+        mean = p @ z
+        gradient = mean + penalty * theta
+        if float(np.abs(gradient).max()) <= TOLERANCE * 1e-4:
+            break
+        hessian = (z * p[:, None]).T @ z - np.outer(mean, mean) + penalty * np.eye(len(theta))
+        # Columns may depend on each other (a machine stands at one site): the least step is as good as any.
+        step = -np.linalg.lstsq(hessian, gradient, rcond=1e-12)[0]
+        slope, length = float(gradient @ step), 1.0
+        while length > 1e-10:
+            there = theta + length * step
+            trial, q = _dual(z, base, there)
+            trial += penalty / 2 * float(there @ there)
+            if trial <= value + 1e-4 * length * slope:
+                break
+            length /= 2
+        else:
+            break
+        theta, value, p = there, trial, q
+    return p
 
 
 def _dual(z: FloatArray, base: FloatArray, theta: FloatArray) -> tuple[float, FloatArray]:

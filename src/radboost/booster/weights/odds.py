@@ -3,6 +3,10 @@
 A row's odds come from a model that saw neither its own group nor, where patients are in both cohorts, that group's
 rows of the target. How strongly the model is held back is chosen on groups left out once more; where none beats
 knowing nothing by more than two standard errors, the odds are constant and all weights equal.
+
+Odds alone are noisy where the cohorts lie far apart. They are then the base weights of a calibration (Deville and
+Särndal 1992; with base weights Hainmueller 2012; penalised, Guggemos and Tillé 2010): weights as near to them as can be
+under which columns and squares have means near those of the target, each held back as it was in the odds.
 """
 
 from __future__ import annotations
@@ -16,6 +20,7 @@ import pandas as pd
 from sklearn.linear_model import LogisticRegression
 
 from radboost.booster.rows import FloatArray, IntArray
+from radboost.booster.weights.balance import penalised_weights
 from radboost.booster.weights.covariates import Column, Sample, kinds
 from radboost.data.metadata import MISSING, Categorical, MetadataEncoder, Numeric
 from radboost.errors import UserError
@@ -36,6 +41,10 @@ LEAST_GROUPS = 10
 MOST_TERMS = 800
 SEARCH, FINAL = 1e-5, 1e-9
 """Largest gradient left when strengths are compared, and in the model that is kept."""
+
+LEAN = 4.0
+"""Curvature of the calibration's dual over that of the mean logistic loss of two cohorts of one size. Strengths times
+this hold a term back in the calibration as much as in the odds."""
 
 MARGIN = 30.0
 """Log odds beyond this, either way, are as certain as arithmetic allows."""
@@ -153,7 +162,21 @@ def odds(source: Sample, target: Sample, columns: Sequence[Column], seed: int) -
         margin = np.clip(_margin(model, made.transform(both.table[held])), -MARGIN, MARGIN)
         ratio[held] = np.exp(margin) * rows.weight[rows.y == 0].sum() / rows.weight[rows.y == 1].sum()
         terms = max(terms, len(made.mean))
+    held_back = float(np.median(strengths))
+    if not math.isinf(held_back):
+        ratio[mine] *= _correction(both, ratio[mine], columns, LEAN * held_back)
     return Odds(ratio[mine], fold[mine], tuple(strengths), terms)
+
+
+def _correction(both: Sample, ratio: FloatArray, columns: Sequence[Column], penalty: float) -> FloatArray:
+    """Factors of the source's weights that bring its moments near the target's, (source rows,)."""
+    made = _Terms.fit(both.table, columns, both.weight)
+    # Without products of different columns, of which few rows tell each.
+    first, squares = len(made.mean) - len(made.pairs), made.pairs[:, 0] == made.pairs[:, 1]
+    x = made.transform(both.table)[:, np.concatenate([np.ones(first, dtype=bool), squares])]
+    mine = both.y == 0
+    goal = np.average(x[~mine], axis=0, weights=both.weight[~mine])
+    return penalised_weights(x[mine], goal, both.weight[mine] * ratio, penalty)
 
 
 def deal_groups(group: IntArray, cohort: FloatArray, folds: int, seed: int) -> IntArray:
