@@ -13,6 +13,10 @@ from radboost.commands.options import Debug, Device, Engine, Out, Overwrite, Ray
 
 __all__ = ["fit_boost"]
 
+SplitRows = Annotated[
+    int, typer.Option("--split-rows", help="Of --engine ray: trees on more rows are grown by workers together.")
+]
+
 
 def fit_boost(
     cohort: Annotated[Path, typer.Argument(help="A cohort with a task.", show_default=False)],
@@ -51,9 +55,7 @@ def fit_boost(
     workers: Workers = None,
     engine: Engine = "local",
     ray_address: RayAddress = None,
-    split_rows: Annotated[
-        int, typer.Option("--split-rows", help="Of --engine ray: trees on more rows are grown by workers together.")
-    ] = 10_000_000,
+    split_rows: SplitRows = 10_000_000,
     overwrite: Overwrite = False,
     debug: Debug = False,
 ) -> None:
