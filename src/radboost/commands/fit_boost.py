@@ -13,6 +13,9 @@ from radboost.commands.options import Debug, Device, Engine, Out, Overwrite, Ray
 
 __all__ = ["fit_boost"]
 
+ShareBins = Annotated[
+    bool, typer.Option("--share-bins", help="Trees see raw columns and share bins over folds: much faster.")
+]
 SplitRows = Annotated[
     int, typer.Option("--split-rows", help="Of --engine ray: trees on more rows are grown by workers together.")
 ]
@@ -37,9 +40,7 @@ def fit_boost(
     ] = "none",
     focal: Annotated[float, typer.Option("--focal", help="Gamma of the focal loss; 0 is the log loss.")] = 0.0,
     soft: Annotated[float, typer.Option("--soft", help="Share of each label that is smoothed.")] = 0.0,
-    share_bins: Annotated[
-        bool, typer.Option("--share-bins", help="Trees see raw columns and share bins over folds: much faster.")
-    ] = False,
+    share_bins: ShareBins = False,
     tune: Annotated[
         float | None, typer.Option("--tune", help="Minutes in which to search settings of trees (extra tune).")
     ] = None,
