@@ -26,6 +26,12 @@ def index(
     headers: Annotated[
         str, typer.Option("--headers", help="Header features: none, geometry, pixels (decodes all) or all.")
     ] = "none",
+    patches: Annotated[
+        str | None, typer.Option("--patches", help="Units are patches: s1, s1-big, s10, a number, or grid.")
+    ] = None,
+    size: Annotated[
+        int | None, typer.Option("--size", min=16, help="Side of a patch, pixels of the image. [default: the set's]")
+    ] = None,
     workers: Workers = None,
     strict: Strict = False,
     overwrite: Overwrite = False,
@@ -37,8 +43,11 @@ def index(
         from radboost.data.identity import read_key
         from radboost.data.index import IndexConfig
         from radboost.data.index import index as make
+        from radboost.data.regions import Patches
+        from radboost.data.roi.rows import patch_task
         from radboost.data.splits import FoldSpec
         from radboost.data.tasks import get_task
+        from radboost.errors import UserError
         from radboost.report.summaries import cohort_table
 
         refuse_existing(out, "cohort", overwrite)
@@ -56,7 +65,14 @@ def index(
             headers=headers,
             journal=journal,
         )
-        found = make(data_dir, None if task is None else get_task(task), config, progress)
+        known_task = None if task is None else get_task(task)
+        if patches is not None:
+            if known_task is None:
+                raise UserError("--patches needs a task", do="Give --task as well")
+            known_task = patch_task(known_task, Patches.parse(patches, size))
+        elif size is not None:
+            raise UserError("--size is the side of patches", do="Give --patches as well; extract has its own --size")
+        found = make(data_dir, known_task, config, progress)
         cohort = found.cohort.save(out, overwrite=overwrite)
         journal.unlink(missing_ok=True)
     show(cohort_table(cohort, found.skipped))

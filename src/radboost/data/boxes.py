@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-__all__ = ["Box", "Found", "find_body", "find_breast", "stride_of"]
+__all__ = ["Box", "Found", "breast_outline", "find_body", "find_breast", "stride_of"]
 
 Box = tuple[int, int, int, int]
 """(left, top, right, bottom) in pixels; right and bottom exclusive."""
@@ -87,16 +87,42 @@ def find_breast(small: np.ndarray, stride: int, shape: tuple[int, int]) -> Found
         The box in pixels of the frame.
     """
     picture = _without_borders((small >> 8).astype(np.uint8))
+    return _first_fit(_breast_masks(small, picture), picture, _BREAST, stride, shape)
 
-    def masks() -> Iterator[tuple[str, np.ndarray]]:
-        first = picture > _triangle(picture)
-        yield "triangle", first
-        film = picture[first]
-        if film.size:
-            yield "triangle within the film", picture > _triangle(film)
-        yield "otsu on log", _otsu(_stretched(np.log1p(small * (picture > 0))))
 
-    return _first_fit(masks(), picture, _BREAST, stride, shape)
+def breast_outline(small: np.ndarray, stride: int, shape: tuple[int, int], bands: int) -> np.ndarray:
+    """Where the breast lies in each of several bands of equal height; the whole frame where no breast is found.
+
+    Parameters
+    ----------
+    small, stride, shape
+        As for `find_breast`.
+    bands
+        How many.
+
+    Returns
+    -------
+    ndarray
+        (bands, 2): left and right end in pixels of the frame, right exclusive; both 0 in a band without breast.
+    """
+    picture = _without_borders((small >> 8).astype(np.uint8))
+    found = _first_component(_breast_masks(small, picture), _BREAST)
+    component = np.ones(picture.shape, bool) if found is None else found[1]
+    # A band is seen in its middle row: bands are finer than what is asked of them.
+    rows = ((np.arange(bands) + 0.5) * component.shape[0] / bands).astype(int)
+    seen = component[rows]
+    left = seen.argmax(axis=1) * stride
+    right = np.minimum((seen.shape[1] - seen[:, ::-1].argmax(axis=1)) * stride, shape[1])
+    return np.asarray(np.stack([left, right], axis=1) * seen.any(axis=1)[:, None])
+
+
+def _breast_masks(small: np.ndarray, picture: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
+    first = picture > _triangle(picture)
+    yield "triangle", first
+    film = picture[first]
+    if film.size:
+        yield "triangle within the film", picture > _triangle(film)
+    yield "otsu on log", _otsu(_stretched(np.log1p(small * (picture > 0))))
 
 
 def find_body(small: np.ndarray, stride: int, shape: tuple[int, int], *, saturated: bool = False) -> Found:
@@ -132,12 +158,20 @@ def find_body(small: np.ndarray, stride: int, shape: tuple[int, int], *, saturat
 def _first_fit(
     masks: Iterator[tuple[str, np.ndarray]], picture: np.ndarray, organ: _Organ, stride: int, shape: tuple[int, int]
 ) -> Found:
+    found = _first_component(masks, organ)
+    if found is None:
+        return Found((0, 0, shape[1], shape[0]), _is_right_sided(picture), "whole frame")
+    reason, component = found
+    return Found(_padded(component, stride, shape), _is_right_sided(picture * component), reason)
+
+
+def _first_component(masks: Iterator[tuple[str, np.ndarray]], organ: _Organ) -> tuple[str, np.ndarray] | None:
     for reason, mask in masks:
         component = _largest(mask.astype(np.uint8), organ.opening)
         share = float(component.mean())
         if organ.least <= share <= organ.most and not (organ.on_film and _is_film(component)):
-            return Found(_padded(component, stride, shape), _is_right_sided(picture * component), reason)
-    return Found((0, 0, shape[1], shape[0]), _is_right_sided(picture), "whole frame")
+            return reason, component
+    return None
 
 
 def _is_film(component: np.ndarray) -> bool:

@@ -22,12 +22,14 @@ from radboost.data.long import header_columns
 from radboost.data.manifest import build_links, build_manifest, chosen_frames
 from radboost.data.pool import Limits
 from radboost.data.progress import Progress, Silent
+from radboost.data.roi.find import Eyes
+from radboost.data.roi.table import finding_balance, outlined
 from radboost.data.rows import Rows, read_rows
 from radboost.data.scan import Reading, Scan, scan
 from radboost.data.series import arrange
 from radboost.data.slices.build import see_studies
 from radboost.data.slices.files import series_files
-from radboost.data.splits import FoldSpec, by_group, make_folds, one_split, unit_balance
+from radboost.data.splits import Balance, FoldSpec, by_group, make_folds, one_split, unit_balance
 from radboost.data.task import Task
 from radboost.errors import TableError, UserError
 
@@ -158,6 +160,9 @@ class _Job:
             found.set_aside(path, "no image", kind)
         return found
 
+    def eyes(self, found: Scan) -> Eyes:
+        return Eyes(self.root, self.config.reading, self.journal, self.progress, found)
+
     def manifest(
         self, crops: pd.DataFrame, found: Scan, key: bytes, where: Path | None = None
     ) -> tuple[pd.DataFrame, pd.Series, _Described]:
@@ -186,7 +191,8 @@ class _Described(TypedDict):
 class _Seen:
     """What tables and images say, before groups are dealt to folds.
 
-    `task` is resolved; `crops` has a row a unit at least, with numeric metadata.
+    `task` is resolved; `crops` has a row a unit at least, with numeric metadata. `named` are files that are no images
+    and no strays, `short` patches of background that did not fit.
     """
 
     task: Task
@@ -197,11 +203,18 @@ class _Seen:
     links: pd.DataFrame
     found: Scan
     described: _Described
+    balance: Balance | None = None
+    named: frozenset[str] = frozenset()
+    short: int = 0
+
+    def shares(self) -> Balance:
+        """What folds shall share."""
+        return self.balance or unit_balance(self.targets, self.crops, self.task)
 
 
 def _table(job: _Job, task: Task) -> Indexed:
     root, config = job.root, job.config
-    read = read_rows(root, task, new_exams=config.new_exams)
+    read = read_rows(root, task.origin or task, new_exams=config.new_exams)
     key = config.key or new_key()
     seen = (_images if task.volumes is None else _volumes)(job, task, read, key)
     rows, task = seen.rows, seen.task
@@ -212,23 +225,34 @@ def _table(job: _Job, task: Task) -> Indexed:
             raise TableError("has no such column for --folds", where=read.where, got=config.folds.column)
         column = by_group(groups, rows[config.folds.column], config.folds.column)
     if read.labelled and not config.new_exams:
-        folds = make_folds(unit_balance(seen.targets, seen.crops, task), config.folds, config.seed, column)
+        folds = make_folds(seen.shares(), config.folds, config.seed, column)
     else:
         folds = one_split(groups.unique())
     parts = (seen.manifest, seen.links, seen.targets, folds, key, seen.found.quarantine)
-    skipped = _strays(root, {*seen.manifest["path"], *seen.found.headers, *read.files})
-    if read.again:
-        skipped["rows said twice"] = read.again
+    skipped = _strays(root, {*seen.manifest["path"], *seen.found.headers, *read.files, *seen.named})
+    skipped |= {
+        name: n
+        for name, n in (("rows said twice", read.again), ("background patches that did not fit", seen.short))
+        if n
+    }
     return Indexed(Cohort(root, task, *parts, **seen.described), skipped)
 
 
 def _images(job: _Job, task: Task, read: Rows, key: bytes) -> _Seen:
     """One row an image."""
-    rows, where = read.table, read.where
-    paths, found = image_paths(rows, task, where, job.root), None
-    if task.from_headers:
+    base, rows, where = task.origin or task, read.table, read.where
+    paths, found = image_paths(rows, base, where, job.root), None
+    if base.from_headers:
         found = job.scan_named(paths)
-        rows = header_columns(rows, task, paths, found, where)
+        rows = header_columns(rows, base, paths, found, where)
+    whole, balance, made = rows, None, None
+    if base.regions is not None:
+        # As for any table: its faults are told before a file is read.
+        tables.unit_targets(rows, base, where, labelled=read.labelled)
+        balance = finding_balance(rows, base, where)
+        found = job.scan_named(paths) if found is None else found
+        made = outlined(rows, paths, task, job.eyes(found), (where, job.config.seed))
+        rows, paths = made.rows, made.paths
     targets = tables.unit_targets(rows, task, where, labelled=read.labelled)
     crops = pd.DataFrame(
         {
@@ -246,7 +270,8 @@ def _images(job: _Job, task: Task, read: Rows, key: bytes) -> _Seen:
     found = job.scan_named(paths) if found is None else found
     crops = chosen_frames(crops, found, job.config.frames)
     manifest, crops["crop_id"], described = job.manifest(crops, found, key, where)
-    return _Seen(task, rows, targets, crops, manifest, build_links(crops, manifest, task), found, described)
+    seen = _Seen(task, whole, targets, crops, manifest, build_links(crops, manifest, task), found, described)
+    return seen if made is None else replace(seen, balance=balance, named=made.files, short=made.short)
 
 
 def _volumes(job: _Job, task: Task, read: Rows, key: bytes) -> _Seen:

@@ -13,6 +13,7 @@ from typing import Any
 from radboost.data.features import OPPOSITE, Metadata, Slots
 from radboost.data.images import BOX_UNITS, CROPS, Images
 from radboost.data.layout import FROM_HEADERS, LongTable, Lookup, Part, Stacked, Submission, WideTable
+from radboost.data.regions import Patches, Regions
 from radboost.data.volumes import Volumes
 from radboost.errors import TaskError, offenders
 
@@ -28,6 +29,8 @@ __all__ = [
     "Lookup",
     "Metadata",
     "Part",
+    "Patches",
+    "Regions",
     "Slots",
     "Stacked",
     "Submission",
@@ -145,6 +148,10 @@ class Task:
         Columns that follow from another one.
     volumes
         Given where the images are whole series of slices; paths and boxes of `images` are then not used.
+    regions
+        Given where each row has a mask; the columns of `images.box` are then made from it.
+    patches, origin
+        Given where rows are patches: how they are drawn, and the task whose rows they are drawn from.
     """
 
     name: str
@@ -165,6 +172,9 @@ class Task:
     wide: WideTable | None = None
     lookup: Lookup | None = None
     volumes: Volumes | None = None
+    regions: Regions | None = None
+    patches: Patches | None = None
+    origin: Task | None = None
 
     def __post_init__(self) -> None:
         if not self.targets or not self.unit:
@@ -202,12 +212,16 @@ class Task:
         early = sorted(set(self.from_headers) & self.images.columns())
         if early:
             raise TaskError("paths and boxes cannot come from headers", where=self.name, got=offenders(early))
+        if self.regions is not None and not self.images.box:
+            raise TaskError("[regions] needs names for the four columns of [images] box", where=self.name)
+        if (self.patches is None) != (self.origin is None):
+            raise TaskError("patches and origin come together", where=self.name)
         if self.stacked is not None:
             if self.stacked.parts[0].file != self.table:
                 do = f"It is {self.stacked.parts[0].file}"
                 raise TaskError("table must be the first of the stacked ones", where=self.name, got=self.table, do=do)
-            if self.test_table or self.long is not None:
-                raise TaskError("stacked tables stand beside neither test_table nor long", where=self.name)
+            if self.test_table or self.long or self.wide or self.lookup:
+                raise TaskError("stacked tables stand beside no test_table, long, wide or lookup", where=self.name)
         if self.long is not None:
             lost = sorted(self.structure_columns - {self.long.unit_column, *self.from_headers})
             lost += [name for name in self.feature_columns if name not in lost]
@@ -225,7 +239,10 @@ class Task:
         """Columns that the table needs besides labels and metadata."""
         own = self.volumes.own if self.volumes else None
         optional = {c for c in (self.slots.column, self.slots.side, own) if c}
-        return {*self.unit, self.group, *self.images.columns(), *optional}
+        images = self.images.columns()
+        if self.regions is not None:
+            images = (images - set(self.images.box)) | self.regions.needed()
+        return {*self.unit, self.group, *images, *optional}
 
     def need_volumes(self) -> Volumes:
         """Give `volumes`; raises TaskError where images are no series."""
@@ -290,4 +307,7 @@ _PARTS: dict[str, Any] = {
     "wide": WideTable,
     "lookup": Lookup,
     "volumes": lambda **content: Volumes.from_dict(content),
+    "regions": Regions,
+    "patches": Patches,
+    "origin": lambda **parts: Task.from_dict(parts),
 }

@@ -7,7 +7,7 @@ was decided apart, so that 31 patients stand in a training and in a test table.
 
 from __future__ import annotations
 
-from radboost.data.task import Images, Metadata, Part, Slots, Stacked, Submission, Target, Task
+from radboost.data.task import Images, Metadata, Part, Regions, Slots, Stacked, Submission, Target, Task
 
 __all__ = ["CBIS_DDSM"]
 
@@ -36,9 +36,11 @@ _PLACES = ("", "CBIS-DDSM/", "*/CBIS-DDSM/")
 _IMAGE = "{set}_{patient_id}_{side}_{view}"
 
 
-def _under(name: str, path: str) -> tuple[str, ...]:
-    """Where a file of the collection may lie: as the table says, as it is downloaded, or flattened."""
-    forms = (f"{{{path}}}", f"{name}/*/*/*.dcm", f"{name}/*.dcm", f"{name}/*.png", f"{name}.dcm", f"{name}.png")
+_ABNORMALITY = f"{_IMAGE}_{{abnormality}}"
+
+
+def _anywhere(*forms: str) -> tuple[str, ...]:
+    """Where a file of the collection may lie, in these forms."""
     return tuple(f"{place}{form}" for place in _PLACES for form in forms)
 
 
@@ -58,7 +60,35 @@ CBIS_DDSM = Task(
             aliases=(("BENIGN_WITHOUT_CALLBACK", "BENIGN"),),
         ),
     ),
-    images=Images(paths=_under(_IMAGE, "image_path"), crop="frame", size=512),
+    images=Images(
+        # As the table says, as the archive's tool writes it (folders named by dates), and flattened.
+        paths=_anywhere(
+            *("{image_path}", f"{_IMAGE}/*/*/*.dcm", f"{_IMAGE}/*.dcm", f"{_IMAGE}/*.png"),
+            *(f"{_IMAGE}.dcm", f"{_IMAGE}.png"),
+        ),
+        crop="box",
+        size=224,
+        box=("box_left", "box_top", "box_right", "box_bottom"),
+    ),
+    # Mask and crop of an abnormality lie in one folder under names that say nothing, and the table mixes them up.
+    regions=Regions(
+        paths=_anywhere(
+            *("{mask_path}", "{crop_path}", f"{_ABNORMALITY}/*/*/*.dcm", f"{_ABNORMALITY}/*.dcm"),
+            *(f"{_ABNORMALITY}/*.png", f"{_ABNORMALITY}.dcm", f"{_ABNORMALITY}.png"),
+            *(f"{_ABNORMALITY}_*.dcm", f"{_ABNORMALITY}_*.png"),
+        ),
+        picture=("patient_id", "side", "view"),
+        columns=("type", "pathology"),
+        classes=tuple(
+            (f"{kind}_{pathology}", f"{name} {kind}")
+            for kind in ("calcification", "mass")
+            for pathology, name in (
+                ("BENIGN", "benign"),
+                ("BENIGN_WITHOUT_CALLBACK", "benign"),
+                ("MALIGNANT", "malignant"),
+            )
+        ),
+    ),
     slots=Slots(),
     metadata=Metadata(
         categorical=("type", "density", "side", "view"),

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from radboost.data.phantom.breast.anatomy import Outline
 from radboost.data.phantom.breast.machine import FRAME_MM
 
-__all__ = ["Box", "Finding", "Kind", "draw_benign", "draw_malignant", "paint"]
+__all__ = ["Box", "Finding", "Kind", "draw_benign", "draw_malignant", "paint", "position", "specks"]
 
 Kind = Literal["spiculated mass", "blurry mass", "cluster", "smooth mass", "coarse calcification", "vessel"]
 Patch = tuple[NDArray[np.float32], float, float]
@@ -144,11 +144,7 @@ def paint(
     """
     rows, columns = tissue.shape
     scale = rows / FRAME_MM
-    offset = -finding.height if oblique else finding.across
-    y = int(np.clip(outline.nipple + offset * outline.half_height, 0, rows - 1))
-    # Findings lie in front of muscle and implant, and behind the skin.
-    wall, skin = float(max(outline.muscle[y], outline.implant[y])), float(outline.edge[y])
-    x = int(np.clip(wall + finding.depth * (skin - wall), 0, columns - 1))
+    x, y = position(outline, (finding.depth, finding.height, finding.across), oblique=oblique)
 
     patch, half_width, half_height = _SHAPES[finding.kind](finding, scale, np.random.default_rng(finding.seed))
     reach_y, reach_x = (n // 2 for n in patch.shape)
@@ -162,6 +158,15 @@ def paint(
         min(columns, round(x + half_width) + 1),
         min(rows, round(y + half_height) + 1),
     )
+
+
+def position(outline: Outline, place: tuple[float, float, float], *, oblique: bool) -> tuple[int, int]:
+    """Column and row of a place given by depth, height and outward position, see `Finding`."""
+    depth, height, across = place
+    y = int(np.clip(outline.nipple + (-height if oblique else across) * outline.half_height, 0, len(outline.edge) - 1))
+    # Findings lie in front of muscle and implant, and behind the skin.
+    wall, skin = float(max(outline.muscle[y], outline.implant[y])), float(outline.edge[y])
+    return int(np.clip(wall + depth * (skin - wall), 0, outline.columns - 1)), y
 
 
 def _grid(reach: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -206,10 +211,13 @@ def _rays(
     return bright
 
 
-def _specks(
+def specks(
     places: NDArray[np.float64], sigmas_mm: NDArray[np.float64], weights: NDArray[np.float64], scale: float
 ) -> NDArray[np.float32]:
-    """Small Gaussian dots; a dot below a pixel's size spreads over the pixel and fades by the area it lost."""
+    """Draw small Gaussian dots on a square patch around (0, 0).
+
+    A dot below a pixel's size spreads over the pixel and fades by the area it lost.
+    """
     reach = float(np.abs(places).max()) + 4 * max(1.0, float(sigmas_mm.max()) * scale)
     x, y = _grid(reach)
     patch = np.zeros((y.size, x.size), np.float32)
@@ -229,7 +237,7 @@ def _cluster(finding: Finding, scale: float, rng: np.random.Generator) -> Patch:
     turn = rng.uniform(0, np.pi)
     spots = np.clip(rng.normal(size=(count, 2)), -2, 2) * spread * 0.7
     spots = spots @ np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
-    patch = _specks(spots, rng.uniform(0.22, 0.45, count), rng.uniform(0.5, 1.3, count), scale)
+    patch = specks(spots, rng.uniform(0.22, 0.45, count), rng.uniform(0.5, 1.3, count), scale)
     half = np.abs(spots).max(axis=0) + scale
     return patch, float(half[0]), float(half[1])
 
@@ -238,7 +246,7 @@ def _coarse(finding: Finding, scale: float, rng: np.random.Generator) -> Patch:
     """One to three large round calcifications apart from each other."""
     count = int(rng.integers(1, 4))
     spots = rng.uniform(-6, 6, (count, 2)) * scale
-    patch = _specks(spots, finding.size_mm * rng.uniform(0.6, 1.1, count), np.ones(count), scale)
+    patch = specks(spots, finding.size_mm * rng.uniform(0.6, 1.1, count), np.ones(count), scale)
     half = np.abs(spots).max(axis=0) + 2 * scale
     return patch, float(half[0]), float(half[1])
 
@@ -251,7 +259,7 @@ def _vessel(finding: Finding, scale: float, rng: np.random.Generator) -> Patch:
     aside = np.array([0.0, 1.1 * scale])
     spots = np.concatenate([along - aside, along + aside])
     spots = spots @ np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
-    patch = _specks(spots, rng.uniform(0.3, 0.6, len(spots)), rng.uniform(0, 1.2, len(spots)), scale)
+    patch = specks(spots, rng.uniform(0.3, 0.6, len(spots)), rng.uniform(0, 1.2, len(spots)), scale)
     half = np.abs(spots).max(axis=0) + scale
     return patch, float(half[0]), float(half[1])
 
