@@ -41,11 +41,11 @@ def test_a_run_that_was_ended_goes_on_and_ends_the_same(cohort_and_store, tmp_pa
     whole = fit_boost(cohort, [store], TREES)
     fit, fitted = Work.fit, []
 
-    def counted(self, job, columns):
+    def counted(self, job, *given):
         if len(fitted) == 4:
             raise KeyboardInterrupt
         fitted.append(job)
-        return fit(self, job, columns)
+        return fit(self, job, *given)
 
     monkeypatch.setattr(Work, "fit", counted)
     with pytest.raises(KeyboardInterrupt):
@@ -62,6 +62,38 @@ def test_a_run_that_was_ended_goes_on_and_ends_the_same(cohort_and_store, tmp_pa
     for member, p in whole.predict(design).items():
         for target, values in p.items():
             np.testing.assert_array_equal(values, again[member][target])
+
+
+@pytest.mark.parametrize("learner", ["xgboost", "lightgbm"])
+def test_a_kill_inside_a_job_costs_one_fit(cohort_and_store, tmp_path: Path, monkeypatch, learner: str) -> None:
+    """A job of trees has a fit for each block and target; those that were finished are not done again."""
+    cohort, store = cohort_and_store
+    trees, module = replace(TREES, learners=(learner,)), {"xgboost": xgboost_trees, "lightgbm": lightgbm_trees}[learner]
+    whole = fit_boost(cohort, [store], trees)
+    boost, begun = module.boost, []
+
+    def counted(*given):
+        begun.append(given)
+        if len(begun) == 5:
+            raise KeyboardInterrupt
+        return boost(*given)
+
+    monkeypatch.setattr(module, "boost", counted)
+    with pytest.raises(KeyboardInterrupt):
+        fit_boost(cohort, [store], trees, keep=tmp_path / "fits")
+    [parts] = (tmp_path / "fits").glob("*.parts/*")
+    finished = sorted(path.name for path in parts.iterdir())
+    assert len(finished) == 4
+    (parts / finished[0] / "inner.safetensors").write_bytes(b"cut off")
+    resumed = fit_boost(cohort, [store], trees, keep=tmp_path / "fits")
+    # Two folds of three blocks and two targets; the one that was in hand, and the one that is damaged, are begun twice.
+    assert len(begun) == 2 * 3 * 2 + 2
+    same(whole, resumed)
+    assert not list((tmp_path / "fits").glob("*.parts")), "a finished job needs no parts"
+    design = build_design(cohort, [store])
+    for member, p in whole.predict(design).items():
+        for target, values in p.items():
+            np.testing.assert_array_equal(values, resumed.predict(design)[member][target])
 
 
 def test_fits_of_other_settings_are_not_reused(cohort_and_store, tmp_path: Path, monkeypatch) -> None:

@@ -65,11 +65,11 @@ def test_a_run_that_was_interrupted_goes_on(radboost, cohort, store, tmp_path, m
 
     fit, fitted = Work.fit, []
 
-    def interrupted(self, job, columns):
+    def interrupted(self, job, *given):
         if len(fitted) == 2:
             raise KeyboardInterrupt
         fitted.append(job)
-        return fit(self, job, columns)
+        return fit(self, job, *given)
 
     monkeypatch.setattr(Work, "fit", interrupted)
     words = ("fit-boost", cohort, store, "--out", tmp_path / "run", "--learner", "logistic", "--workers", 1)

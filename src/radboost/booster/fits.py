@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from threading import Lock
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
 from radboost.booster.columns import Columns, make_whole, prepare_columns, share_columns
 from radboost.booster.design import Design
-from radboost.booster.member import MemberModel, fit_members
+from radboost.booster.member import MemberModel, Parts, fit_members
 from radboost.booster.prepare import Prepared
 from radboost.booster.raw import RawColumns
 from radboost.booster.recipe import Recipe
 from radboost.booster.rows import FloatArray, Order, Whole
 from radboost.booster.tune import Search, Trial, tune
 
-__all__ = ["ALL_ROWS", "REGULAR", "SHARED", "SHARING", "WEIGHTED", "Done", "Job", "Place", "Shelf", "Work"]
+__all__ = ["ALL_ROWS", "REGULAR", "SHARED", "SHARING", "WEIGHTED", "Done", "Job", "Keeper", "Place", "Shelf", "Work"]
 
 REGULAR, WEIGHTED = "regular", "weighted"
 ALL_ROWS = -1
@@ -41,6 +41,10 @@ class Job(NamedTuple):
     def name(self) -> str:
         """A name for files."""
         return f"{self.learner}-{self.kind}-{'all' if self.fold == ALL_ROWS else f'fold{self.fold}'}"
+
+
+Keeper: TypeAlias = Callable[[Job, Mapping[str, float]], Parts]
+"""Gives where the single fits of a job are kept, under the settings that they have."""
 
 
 class Place(NamedTuple):
@@ -144,15 +148,16 @@ class Work:
             return share_columns(self.design, weight, rows, whole, self.recipe.seed)
         return prepare_columns(self.design, weight, rows, self.components, self.recipe.seed)
 
-    def fit(self, job: Job, columns: Columns) -> Done:
-        """Do a job with the columns of its kind and fold."""
+    def fit(self, job: Job, columns: Columns, parts: Keeper | None = None) -> Done:
+        """Do a job with the columns of its kind and fold; `parts` keeps its single fits until it is done."""
         design, weight = self.design, self.weight(job.kind)
         targets = range(len(design.task.targets))
         rows = [columns.rows(design, target, weight[:, target]) for target in targets]
         recipe, trials = self.recipe, tuple[Trial, ...]()
         if self.search is not None:
             recipe, trials = tune(job.learner, rows, recipe, self.search, job.name)
-        models = fit_members(job.learner, rows, recipe, self.blocks)
+        keeper = None if parts is None else parts(job, recipe.settings)
+        models = fit_members(job.learner, rows, recipe, self.blocks, keeper)
         at = design.fold == job.fold
         held, order = columns.x[at], Order(design.sequence[at], design.position[at])
         p = tuple({b: self._averaged(model.predict_proba(held, order)) for b, model in own.items()} for own in models)
@@ -182,15 +187,15 @@ class Shelf:
         self._there: dict[Place, Columns] = {}
         self._wholes: dict[str, tuple[RawColumns, Whole]] = {}
 
-    def fit(self, job: Job) -> Done:
-        """Do a job."""
+    def fit(self, job: Job, parts: Keeper | None = None) -> Done:
+        """Do a job; see `Work.fit`."""
         place = self._work.place(job)
         with self._locks[place]:
             if place not in self._there:
                 self._there[place] = self._work.columns(place, self._whole(place))
             columns = self._there[place]
         try:
-            return self._work.fit(job, columns)
+            return self._work.fit(job, columns, parts)
         finally:
             with self._locks[place]:
                 self._left[place] -= 1

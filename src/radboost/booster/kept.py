@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import quote
 
@@ -11,14 +13,16 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from radboost.booster.fits import Done, Job
+from radboost.booster.forest import Forest
+from radboost.booster.learner import Fitted, load_fitted
 from radboost.booster.member import MemberModel
 from radboost.booster.raw import load_prepared
 from radboost.booster.rows import FloatArray
 from radboost.booster.tune import Trial
-from radboost.data.folder import new_folder, read_header, read_json, write_header, write_json
+from radboost.data.folder import digest, new_folder, read_header, read_json, write_header, write_json
 from radboost.errors import FormatError, UserError
 
-__all__ = ["Kept"]
+__all__ = ["Kept", "KeptParts"]
 
 KIND, FORMAT = "fits", 1
 
@@ -100,5 +104,53 @@ class Kept:
             write_json(folder / "done.json", content)
             write_header(folder, "fit", FORMAT, {"job": list(job)})
 
+        self._drop_parts(job)
+
+    def parts(self, job: Job, settings: Mapping[str, float]) -> KeptParts:
+        """Give where single fits of a job are kept until `add` is told of all of it."""
+        return KeptParts(self._parts(job) / digest(dict(settings))[:16])
+
+    def _drop_parts(self, job: Job) -> None:
+        if self._parts(job).exists():
+            shutil.rmtree(self._parts(job))
+
+    def _parts(self, job: Job) -> Path:
+        return self._place(job).with_name(self._place(job).name + ".parts")
+
     def _place(self, job: Job) -> Path:
         return self.folder / quote(job.name, safe="")
+
+
+@dataclass(frozen=True)
+class KeptParts:
+    """A folder of single fits of trees, one learner on one fold under one setting; see `radboost.booster.member.Parts`.
+
+    Attributes
+    ----------
+    folder
+        Made with the first of them.
+    """
+
+    folder: Path
+
+    def find(self, name: str) -> Fitted | None:
+        """Give what was added under this name; None where there is nothing whole."""
+        place = self.folder / quote(name, safe="")
+        if not (place / "part.json").is_file():
+            return None
+        try:
+            fitted, kept = load_fitted(place), load_file(place / "inner.safetensors")
+            return replace(fitted, inner=kept["inner"]) if isinstance(fitted, Forest) else None
+        except (FormatError, KeyError, OSError, SafetensorError):
+            return None
+
+    def add(self, name: str, fitted: Fitted) -> None:
+        """Write a fit, whole or not at all; raises RadboostError where that fails."""
+        place = self.folder / quote(name, safe="")
+        if place.exists():
+            shutil.rmtree(place)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with new_folder(place, "part") as folder:
+            fitted.save(folder)
+            save_file({"inner": np.ascontiguousarray(fitted.inner)}, folder / "inner.safetensors")
+            write_header(folder, "part", FORMAT, {})

@@ -19,6 +19,7 @@ from radboost.metrics import CLIP
 __all__ = [
     "DEFAULT_LEARNERS",
     "LEARNERS",
+    "ONE_BY_ONE",
     "Fitted",
     "FittedInOrder",
     "best_round",
@@ -49,6 +50,9 @@ A module that shares work between targets also holds ``fit_targets(jobs, recipe)
 Each heavy library is imported when its learner is asked for, not before.
 """
 
+
+ONE_BY_ONE = ("catboost", "lightgbm", "xgboost")
+"""Learners that take one target after the other, so that each target's fit can be kept by itself."""
 
 DEFAULT_LEARNERS = ("logistic", "mlp", "lightgbm", "xgboost")
 """Those that any unit can be learnt with, and that need no extra."""

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
-from radboost.booster.learner import Fitted, best_round, fit_targets, load_fitted, predict, row_loss
+from radboost.booster.learner import ONE_BY_ONE, Fitted, best_round, fit_targets, load_fitted, predict, row_loss
 from radboost.booster.recipe import Recipe
 from radboost.booster.rows import FloatArray, Inner, IntArray, Matrix, Order, Rows, Span, cut_spans
 from radboost.data.folder import read_json, write_json
 from radboost.errors import FormatError
 
-__all__ = ["BLOCKS", "FUSED", "IMAGE", "METADATA", "STORE", "MemberModel", "fit_members"]
+__all__ = ["BLOCKS", "FUSED", "IMAGE", "METADATA", "STORE", "MemberModel", "Parts", "fit_members"]
 
 FUSED, IMAGE, METADATA = "fused", "image", "metadata"
 BLOCKS = (FUSED, IMAGE, METADATA)
@@ -62,8 +63,22 @@ class MemberModel:
         return cls(tuple((load_fitted(folder / f"part{i}"), c) for i, c in enumerate(columns)), rates)
 
 
+class Parts(Protocol):
+    """Where single fits of a job are kept until all of it is done."""
+
+    def find(self, name: str) -> Fitted | None:
+        """Give what was added under this name, with its inner probabilities; None where there is nothing whole."""
+
+    def add(self, name: str, fitted: Fitted) -> None:
+        """Keep a fit."""
+
+
 def fit_members(
-    learner: str, jobs: Sequence[tuple[Rows, Inner]], recipe: Recipe, blocks: Sequence[str] = BLOCKS
+    learner: str,
+    jobs: Sequence[tuple[Rows, Inner]],
+    recipe: Recipe,
+    blocks: Sequence[str] = BLOCKS,
+    parts: Parts | None = None,
 ) -> list[dict[str, MemberModel]]:
     """Fit one learner on each asked-for block of columns, for each target.
 
@@ -81,6 +96,8 @@ def fit_members(
         How to learn.
     blocks
         Some of `BLOCKS`, and ``store-<start of a fingerprint>`` for the embeddings of one store.
+    parts
+        Keeps the single fits of learners in `radboost.booster.learner.ONE_BY_ONE`. None keeps nothing.
 
     Returns
     -------
@@ -94,10 +111,25 @@ def fit_members(
         names = _names(spans, block)
         columns = cut_spans(spans, names)[1]
         # Nothing varies in these columns: the logistic without coefficients is the base rate.
-        found = fit_targets(learner if len(columns) else "logistic", _only(jobs, names, columns), recipe)
+        cut = _only(jobs, names, columns)
+        if not len(columns):
+            found = fit_targets("logistic", cut, recipe)
+        elif parts is None or learner not in ONE_BY_ONE:
+            found = fit_targets(learner, cut, recipe)
+        else:
+            found = [_kept(learner, job, recipe, parts, f"{block}-{number}") for number, job in enumerate(cut)]
         for own, fitted in zip(fits, found, strict=True):
             own[block] = fitted, columns
     return [_members(rows, inner, own, blocks) for (rows, inner), own in zip(jobs, fits, strict=True)]
+
+
+def _kept(learner: str, job: tuple[Rows, Inner], recipe: Recipe, parts: Parts, name: str) -> Fitted:
+    """Fit one target, unless that was done before."""
+    found = parts.find(name)
+    if found is None:
+        found = fit_targets(learner, [job], recipe)[0]
+        parts.add(name, found)
+    return found
 
 
 def _names(spans: Sequence[Span], block: str) -> list[str]:

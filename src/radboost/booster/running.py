@@ -77,7 +77,7 @@ def _here(
     shelf = Shelf(work, jobs)
 
     def do(job: Job) -> Done:
-        done = shelf.fit(job)
+        done = shelf.fit(job, None if kept is None else kept.parts)
         if kept is not None:
             kept.add(job, done)
         return done
@@ -115,7 +115,7 @@ def _elsewhere(
                 # Columns are prepared here, one fold at a time; workers get their rows of them.
                 shelf = Shelf(together, spread)
                 for job in spread:
-                    take(job, shelf.fit(job))
+                    take(job, shelf.fit(job, None if kept is None else kept.parts))
     return out
 
 
