@@ -20,7 +20,7 @@ EXAMS = HeadPhantom(patients=2, seed=1, pixels=32, slices=(20, 21), first_patien
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     # No claim hangs on how well they learn.
     monkeypatch.setattr(boosting, "ROUNDS", 6)
-    monkeypatch.setattr(plan, "LEAST_STEPS", 1)
+    monkeypatch.setattr(plan, "LEAST_STEPS", dict.fromkeys(plan.LEAST_STEPS, 1))
     monkeypatch.setattr(plan, "RATES", {name: (2e-4,) * 3 for name in plan.RATES})
 
 

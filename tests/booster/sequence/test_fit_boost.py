@@ -91,7 +91,7 @@ def scans(patients: int, seed: int = 0, slices: int = 16, ordered: bool = True) 
 @pytest.fixture
 def short_epochs(monkeypatch: pytest.MonkeyPatch) -> None:
     # Fewer and longer steps than a small cohort is given, where no claim hangs on the result.
-    monkeypatch.setattr(plan, "LEAST_STEPS", 6)
+    monkeypatch.setattr(plan, "LEAST_STEPS", dict.fromkeys(plan.LEAST_STEPS, 6))
 
 
 def losses(run: Run) -> dict[tuple[str, str], float]:

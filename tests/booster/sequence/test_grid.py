@@ -27,6 +27,20 @@ def test_places_blanks_and_views() -> None:
     assert columns[0, 1].tolist() == [[0, 2, 3, 0, 6, 0], [0, 1, 1, 0, 1, 0]]
 
 
+def test_noise_is_on_what_is_there_and_views_share_it() -> None:
+    # Slice 0 has two views, slice 1 one, which is shown again; then a blank, then a slice of one view.
+    grid = Grid.of(4, np.zeros(4, np.int64), np.array([0, 0, 1, 3]), "residual")
+    assert grid.slices == 3
+    x = torch.zeros(4, 500)
+    columns = grid.patch([0], 1).columns(x, 0.5, torch.Generator().manual_seed(0))[0]
+    assert columns[:, -1].tolist() == [[0, 1, 1, 0, 1, 0]] * 2
+    values = columns[:, :-1]
+    assert (values[..., [0, 3, 5]] == 0).all(), "a blank stays blank"
+    assert torch.equal(values[0], values[1])
+    assert values[0][:, [1, 2, 4]].std(dim=0).numpy() == pytest.approx([0.5] * 3, rel=0.1)
+    assert torch.equal(grid.patch([0], 1).columns(x)[0, :, :-1], torch.zeros(2, 500, 6))
+
+
 def test_a_window_is_cut() -> None:
     grid = Grid.of(5, np.zeros(5, np.int64), np.arange(5), "pooled-res")
     assert grid.patch([0], 0, np.array([2]), 2).rows.tolist() == [[[2, 3]]]

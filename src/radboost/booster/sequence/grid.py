@@ -34,11 +34,18 @@ class Patch:
     rows: Tensor
     own: Tensor
 
-    def columns(self, x: Tensor) -> Tensor:
-        """Columns (series, views, d + 1, places) of rows (n, d): 0 for a blank, and last a flag of what is there."""
+    def columns(self, x: Tensor, noise: float = 0.0, random: torch.Generator | None = None) -> Tensor:
+        """Columns (series, views, d + 1, places) of rows (n, d): 0 for a blank, and last a flag of what is there.
+
+        Normal noise of deviation `noise` is added to what is there. The views of a slice share it, so that a slice
+        shown again stays the same.
+        """
         there = (self.rows >= 0).to(x.dtype)[..., None]
-        found = torch.cat([x[self.rows.clamp_min(0)] * there, there], dim=-1)
-        return found.transpose(2, 3)
+        values = x[self.rows.clamp_min(0)]
+        if noise:
+            series, _, places = self.rows.shape
+            values = values + noise * torch.randn(series, 1, places, x.shape[1], generator=random)
+        return torch.cat([values * there, there], dim=-1).transpose(2, 3)
 
 
 @dataclass(frozen=True)
@@ -98,6 +105,11 @@ class Grid:
 
     def __len__(self) -> int:
         return len(self.series)
+
+    @property
+    def slices(self) -> int:
+        """Slices, however many views each has."""
+        return int(sum((counts > 0).sum() for counts in self.counts))
 
     def only(self, rows: np.ndarray) -> list[int]:
         """Series that hold any of the rows, a mask (n,)."""

@@ -15,13 +15,15 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from safetensors.numpy import load_file, save_file
+from torch import Tensor
 
-from radboost.booster.learner import best_round, lowest_round, row_loss, to_classes
+from radboost.booster.learner import to_classes
 from radboost.booster.objective import Loss
 from radboost.booster.recipe import Recipe
 from radboost.booster.rows import FloatArray, Inner, IntArray, Matrix, Order, Rows
 from radboost.booster.sequence.grid import Grid
 from radboost.booster.sequence.heads import Parameters
+from radboost.booster.sequence.judge import Judge
 from radboost.booster.sequence.plan import Plan, make_plan
 from radboost.booster.sequence.train import Examples, margins, new_parameters, train
 from radboost.data.folder import write_json
@@ -171,7 +173,7 @@ class _Fit:
         if first.sequence is None:
             raise UserError("the units have no order", where=f"--learner {head}")
         self.sequence: IntArray = first.sequence
-        self.plan: Plan = make_plan(head, len(self.grid), len(first), recipe)
+        self.plan: Plan = make_plan(head, len(self.grid), self.grid.slices, recipe)
         self.rates = self.plan.rates if start is None else self.plan.fine
         objective = recipe.objective
         self.splits = [
@@ -181,27 +183,27 @@ class _Fit:
         self.all = Examples.of(targets, self.grid, np.ones(len(first), dtype=bool), objective, start is not None)
 
     def run(self) -> list[SequenceModel]:
-        held = [mask for _, mask in self.inner]
-        history, states = self._inner(held)
-        kept = self._epochs(history, held)
+        judge = Judge(self.targets, [examples.losses for examples in self.splits], [held for _, held in self.inner])
+        history, states = self._inner()
+        kept = judge.epochs(history, self.plan.checkpoints)
         inside = [np.mean([own[e] for e in kept], axis=0) for own in history]
-        final, inner_states = self._final(kept, states)
+        shares = [judge.share(number, inside) for number in range(len(self.targets))]
+        each = np.repeat(shares, [len(loss.start) for loss in self.all.losses])
+        final, inner_states = self._final(kept, states, torch.from_numpy(each.astype(np.float32)))
         trained = _Trained(inner_states, final) if final else None
-        out, at = [], 0
+        out = []
         for number, target in enumerate(self.targets):
-            loss, width = self.all.losses[number], len(self.all.losses[number].start)
-            columns = slice(at, at + width)
-            predicted, better = self._judge(number, columns, inside, held)
-            networks = tuple(_only(p, columns) for p in final) if better else ()
+            predicted, better = judge.verdict(number, inside, shares[number])
+            networks = tuple(_only(p, judge.columns(number)) for p in final) if better else ()
+            loss = self.all.losses[number]
             out.append(SequenceModel(self.plan.head, networks, loss, target.rates, predicted, trained))
-            at += width
         return out
 
-    def _inner(self, held: list[npt.NDArray[np.bool_]]) -> tuple[list[list[FloatArray]], list[list[Parameters]]]:
+    def _inner(self) -> tuple[list[list[FloatArray]], list[list[Parameters]]]:
         """Margins of the held rows after each epoch, 0 for none, and the parameters then; one list a split."""
         history: list[list[FloatArray]] = []
         states: list[list[Parameters]] = []
-        for number, (examples, mask) in enumerate(zip(self.splits, held, strict=True)):
+        for number, (examples, (_, mask)) in enumerate(zip(self.splits, self.inner, strict=True)):
             chosen, own = self.grid.only(mask), self._begin(number, examples, mask)
             recorder = _Recorder(self.plan.head, examples, chosen, mask)
             recorder(0, own)
@@ -221,47 +223,8 @@ class _Fit:
             raise MismatchError("a regular fit has other columns or inner folds", where=self.plan.head)
         return own
 
-    def _epochs(self, history: list[list[FloatArray]], held: list[npt.NDArray[np.bool_]]) -> list[int]:
-        """Best epochs by the held rows' loss, as a share of the first one and averaged over the targets."""
-        curves = []
-        for number, mask in enumerate(held):
-            losses = np.array([self._losses(number, margin, mask) for margin in history[number]])
-            curves.append((losses / losses[0]).mean(axis=1))
-        weights = [float(self.targets[0].weight[mask].sum()) for mask in held]
-        best = lowest_round(curves, weights)
-        order = np.argsort(np.average(curves, axis=0, weights=weights)[1:], kind="stable") + 1
-        return sorted(order[: self.plan.checkpoints].tolist()) if best else [0]
-
-    def _losses(self, split: int, margin: FloatArray, mask: npt.NDArray[np.bool_]) -> list[float]:
-        """Plain weighted log loss of each target."""
-        out, at = [], 0
-        for target, loss in zip(self.targets, self.splits[split].losses, strict=True):
-            p = loss.corrected(to_classes(margin[:, at : at + len(loss.start)]))
-            out.append(float(np.average(row_loss(target.y[mask], p), weights=target.weight[mask])))
-            at += len(loss.start)
-        return out
-
-    def _judge(
-        self, number: int, columns: slice, inside: list[FloatArray], held: list[npt.NDArray[np.bool_]]
-    ) -> tuple[FloatArray, bool]:
-        """Inner predictions of one target, and whether its gain over the base rate is no luck."""
-        target = self.targets[number]
-        pairs, out = [], np.full((len(target), target.classes), np.nan)
-        parts = []
-        for split, mask in enumerate(held):
-            loss = self.splits[split].losses[number]
-            prior = np.tile(loss.start, (len(inside[split]), 1))
-            both = [loss.corrected(to_classes(m)) for m in (prior, inside[split][:, columns])]
-            pairs.append([float(np.average(row_loss(target.y[mask], p), weights=target.weight[mask])) for p in both])
-            parts.append(both)
-        weights = [float(target.weight[mask].sum()) for mask in held]
-        better = bool(best_round(pairs, weights))
-        for mask, both in zip(held, parts, strict=True):
-            out[mask] = both[1 if better else 0]
-        return out, better
-
     def _final(
-        self, kept: list[int], states: list[list[Parameters]]
+        self, kept: list[int], states: list[list[Parameters]], shares: Tensor
     ) -> tuple[tuple[Parameters, ...], tuple[tuple[Parameters, frozenset[int]], ...]]:
         """Networks on all rows, and the inner ones as a fine-tune would begin at."""
         if kept == [0] and self.start is None:
@@ -272,9 +235,11 @@ class _Fit:
             own = new_parameters(self.plan, self.all, seed) if self.start is None else self.start.final[number]
             found: dict[int, Parameters] = {0: own}
             train(own, self.all, replace(self.plan, seed=seed), self.rates[: max(kept)], found.__setitem__)
-            final.append(_mean([found[e] for e in kept]))
+            final.append(_shrunk(_mean([found[e] for e in kept]), shares))
         series = [frozenset(self.sequence[mask].tolist()) for mask, _ in self.inner]
-        inner = tuple((_mean([own[e] for e in kept]), s) for own, s in zip(states, series, strict=True))
+        inner = tuple(
+            (_shrunk(_mean([own[e] for e in kept]), shares), s) for own, s in zip(states, series, strict=True)
+        )
         return tuple(final), inner
 
 
@@ -297,6 +262,12 @@ class _Recorder:
 
 def _mean(parameters: Sequence[Parameters]) -> Parameters:
     return {n: torch.stack([p[n] for p in parameters]).mean(dim=0) for n in parameters[0]}
+
+
+def _shrunk(parameters: Parameters, shares: Tensor) -> Parameters:
+    """A network whose logits are a share of what they were."""
+    last = {"last.weight": parameters["last.weight"] * shares[:, None, None]}
+    return parameters | last | {"last.bias": parameters["last.bias"] * shares}
 
 
 def _only(parameters: Parameters, columns: slice) -> dict[str, npt.NDArray[np.float32]]:

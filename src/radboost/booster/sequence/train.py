@@ -135,7 +135,7 @@ def train(
         for _ in range(plan.steps):
             patch = next(looks)
             optimiser.zero_grad()
-            margin = logits(plan.head, parameters, patch.columns(examples.x)) + base
+            margin = logits(plan.head, parameters, patch.columns(examples.x, plan.noise, random)) + base
             # Times the batches of a pass: the mean over batches is then the loss of all rows.
             (examples.loss(patch, margin) * passes).backward()  # type: ignore[no-untyped-call]
             optimiser.step()

@@ -19,6 +19,7 @@ _THICKNESS = {"epidural": (10.0, 20.0), "subdural": (6.0, 11.0)}
 _WIDTH = {"epidural": (24.0, 38.0), "subdural": (60.0, 95.0), "subarachnoid": (40.0, 70.0)}
 _LEVEL = (-6.0, 8.0)
 _SULCUS = 0.3
+_PALE = (0.15, 0.35)
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,9 @@ class Bleed:
         above the middle of the ventricles up to which blood has sunk, mm.
     width
         Half its length along the skull, mm; of a parenchymal bleed the ratio of its two radii.
+    fill
+        For each of its slices from the lowest, the share of the slice's thickness that it takes, above 0 to 1. What it
+        takes a little of, a slice shows pale.
     """
 
     kind: str
@@ -52,6 +56,7 @@ class Bleed:
     reach: float
     size: float
     width: float
+    fill: tuple[float, ...]
 
     def taper(self, rank: int) -> float:
         """Share of its size that it has in a slice, 0 outside: an ellipsoid's profile."""
@@ -81,7 +86,7 @@ class Plane:
     pixel: float
 
 
-def draw_bleed(kind: str, ranks: range, rng: np.random.Generator) -> Bleed:
+def draw_bleed(kind: str, ranks: range, pale: float, rng: np.random.Generator) -> Bleed:
     """Draw one bleed.
 
     Parameters
@@ -90,6 +95,8 @@ def draw_bleed(kind: str, ranks: range, rng: np.random.Generator) -> Bleed:
         One of `KINDS`.
     ranks
         Slices among which it may lie.
+    pale
+        How probably a slice shows it pale, 0 to 1. One slice never does.
     rng
         Source of the draw.
     """
@@ -101,6 +108,8 @@ def draw_bleed(kind: str, ranks: range, rng: np.random.Generator) -> Bleed:
         size = rng.uniform(*_LEVEL)
     if kind in _WIDTH:
         width = rng.uniform(*_WIDTH[kind])
+    fill = np.where(rng.uniform(size=slices) < pale, rng.uniform(*_PALE, slices), 1.0)
+    fill[rng.integers(slices)] = 1.0
     return Bleed(
         kind=kind,
         first=int(rng.integers(ranks.start, ranks.stop - slices + 1)),
@@ -110,6 +119,7 @@ def draw_bleed(kind: str, ranks: range, rng: np.random.Generator) -> Bleed:
         reach=float(rng.uniform(0.35, 0.65)),
         size=float(size),
         width=float(width),
+        fill=tuple(fill.tolist()),
     )
 
 
@@ -119,8 +129,8 @@ def soft(inside: Floats, pixel: float) -> Floats:
     return share
 
 
-def paint(values: Floats, plane: Plane, bleed: Bleed, taper: float) -> None:
-    """Put a bleed into a slice's HU, in place.
+def paint(values: Floats, plane: Plane, bleed: Bleed, rank: int) -> None:
+    """Put what a slice shows of a bleed into its HU, in place.
 
     Parameters
     ----------
@@ -128,10 +138,16 @@ def paint(values: Floats, plane: Plane, bleed: Bleed, taper: float) -> None:
         HU, shape (pixels, pixels).
     plane
         The slice.
-    bleed, taper
-        What, and how much of its size, 0 to 1.
+    bleed
+        What.
+    rank
+        Of the slice, along the normal.
     """
+    taper = bleed.taper(rank)
+    if taper == 0:
+        return
     amount = _SHAPES[bleed.kind](plane, bleed, np.float32(taper)) * soft(plane.depth, plane.pixel)
+    amount *= np.float32(bleed.fill[rank - bleed.first])
     values += amount * (np.float32(bleed.density) - values)
 
 

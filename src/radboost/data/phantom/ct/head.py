@@ -74,9 +74,7 @@ def _slice(series: HeadSeries, rank: int, textures: _Textures, noise: float, rng
     inside += plane.ventricle * (np.float32(_FLUID) - inside)
     _calcify(inside, plane, anatomy, height)
     for bleed in series.bleeds:
-        taper = bleed.taper(rank)
-        if taper > 0:
-            paint(inside, plane, bleed, taper)
+        paint(inside, plane, bleed, rank)
     inside += base * (np.float32(0.7 * anatomy.bone) - inside)
     bone = np.float32(anatomy.bone) * (1 + np.float32(0.08) * brain)
     values = bone + soft(plane.depth, plane.pixel) * (inside - bone)

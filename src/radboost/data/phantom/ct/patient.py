@@ -50,6 +50,9 @@ class HeadPhantom:
         Index of the first patient: cohorts of one seed over disjoint index ranges share no patient.
     test
         Write the sample submission and the test images, without labels.
+    pale
+        Share of a bleed's slices that show it pale, since it takes little of their thickness, 0 to 1: those are hard to
+        tell without their neighbours, as they often are in life, and are labelled like the others.
 
     Raises
     ------
@@ -67,6 +70,7 @@ class HeadPhantom:
     bad: int = 1
     first_patient: int = 0
     test: bool = False
+    pale: float = 0.3
 
     def __post_init__(self) -> None:
         checks = {
@@ -78,6 +82,7 @@ class HeadPhantom:
             "slices": (20 <= self.slices[0] <= self.slices[1] <= 80, "Give least and most slices between 20 and 80."),
             "repeated": (0 <= self.repeated <= 20, "Repeat at most 20 images."),
             "bad": (0 <= self.bad <= 10, "Ask for at most 10 bad images."),
+            "pale": (0 <= self.pale <= 1, "Give the share of a bleed's slices, 0 to 1."),
             "first_patient": (self.first_patient >= 0, "Give an index of at least 0."),
         }
         for name, (good, advice) in checks.items():
@@ -199,7 +204,7 @@ def _draw_series(phantom: HeadPhantom, number: int, kinds: list[str], rng: np.ra
         tilt=float(rng.uniform(0.05, 0.35)) if rng.uniform() < 0.5 else 0.0,
         zoom=float(rng.uniform(0.95, 1.1)),
         shift=(float(rng.normal(0, 4)), float(rng.normal(0, 4))),
-        bleeds=tuple(draw_bleed(kind, _ranks(ranges[kind], spacing), rng) for kind in kinds),
+        bleeds=tuple(draw_bleed(kind, _ranks(ranges[kind], spacing), phantom.pale, rng) for kind in kinds),
         seed=int(rng.integers(2**63)),
     )
 
