@@ -12,6 +12,7 @@ One rule clips probabilities, in log losses and in the blend: the probability of
 from radboost.metrics.calibration import ece
 from radboost.metrics.clustered import Bootstrap, Difference, Scored, clustered_difference, clustered_interval
 from radboost.metrics.joint import JOINT, joint_log_loss, joint_rows
+from radboost.metrics.parts import ANY_WORST, PARTS, PartsLogLoss
 from radboost.metrics.scores import (
     CLIP,
     Metric,
@@ -27,11 +28,14 @@ from radboost.metrics.scores import (
 )
 
 __all__ = [
+    "ANY_WORST",
     "CLIP",
     "JOINT",
+    "PARTS",
     "Bootstrap",
     "Difference",
     "Metric",
+    "PartsLogLoss",
     "Scored",
     "accuracy",
     "auc",
