@@ -119,7 +119,10 @@ def test_constraints_are_declared(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (('metric = "auc"', 'metric = "rmse"'), "unknown metric.*Known: log_loss, joint_log_loss, auc, pf1"),
+        (
+            ('metric = "auc"', 'metric = "rmse"'),
+            "unknown metric.*Known: log_loss, joint_log_loss, parts_log_loss, auc, pf1",
+        ),
         (('metric = "auc"', 'metrics = "auc"'), "unknown keys.*metrics"),
         (('group = "patient_id"\n', ""), "lacks required keys.*group"),
         (('categorical = ["laterality"]', 'categorical = ["malignant"]'), "target's column is also metadata"),

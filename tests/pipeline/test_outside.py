@@ -12,11 +12,12 @@ import pytest
 from radboost.data.cohort import Cohort
 from radboost.data.predictions import Predictions
 from radboost.data.task import AnyOf, Target, Task
+from radboost.data.tasks import get_task
 from radboost.ensemble.blend import fit_blend
 from radboost.ensemble.policy import Policy
 from radboost.ensemble.result import BlendConfig
 from radboost.errors import RadboostError, TableError, UserError
-from radboost.metrics import Bootstrap
+from radboost.metrics import Bootstrap, log_loss
 from radboost.pipeline.blending import Blend, blend_outside
 from radboost.pipeline.outside import OutsideConfig, read_outside
 
@@ -151,6 +152,39 @@ def test_five_published_models_score_as_published_and_blend_no_worse_than_their_
     assert scores["uniform mean"].loss.value == pytest.approx(0.618, abs=5e-4)
     assert scores["blend"].loss.value < scores["uniform mean"].loss.value
     assert target.gap <= 1e-8
+
+
+@pytest.mark.skipif(not LSDC.is_dir(), reason="the published lumbar predictions are not beside the project")
+def test_the_lumbar_task_reads_them_by_itself_and_scores_by_its_own_metric():
+    # Studies, weights and conditions all come from the task and the units' names.
+    files = sorted(LSDC.glob("model_*.csv"))
+    outside = read_outside(files, OutsideConfig(LSDC / "labels.csv", task=get_task("rsna-lumbar")))
+    (block,) = outside.predictions.blocks()
+    assert block.target == "grade"
+    assert len(np.unique(block.group)) == 78
+    assert {(int(k), float(w)) for k, w in zip(block.label, block.task_weight, strict=True) if k >= 0} == {
+        (0, 1.0),
+        (1, 2.0),
+        (2, 4.0),
+    }
+    assert sorted(np.unique(block.part)) == ["foraminal", "spinal", "subarticular"]
+    result = fit_blend(outside.predictions, Policy.SAFE, Bootstrap(replicates=50), BlendConfig(any_part="spinal"))
+    scores = {score.name: score for score in result.joint}
+    assert scores["blend"].loss.value < scores["uniform mean"].loss.value
+    # The mean over four parts, worked out anew from the files.
+    y = pd.read_csv(LSDC / "labels.csv", index_col=0)
+    p = sum(pd.read_csv(path, index_col=0).loc[y.index].to_numpy() for path in files) / len(files)
+    known, label = y.sum(axis=1).to_numpy() == 1, y.to_numpy().argmax(axis=1)
+    weight = known * np.array([1.0, 2.0, 4.0])[label]
+    losses = []
+    for part in ("foraminal", "subarticular", "spinal"):
+        rows = known & y.index.str.contains(part)
+        losses.append(log_loss(label[rows], p[rows] / p[rows].sum(1, keepdims=True), weight[rows]))
+    studies = y.index.str.split("_").str[0]
+    spinal = pd.DataFrame({"y": label == 2, "p": p[:, 2] / p.sum(1), "w": weight}, index=studies)
+    worst = spinal[known & y.index.str.contains("spinal")].groupby(level=0).max()
+    losses.append(log_loss(worst["y"].astype(int), worst["p"], worst["w"]))
+    assert scores["uniform mean"].loss.value == pytest.approx(np.mean(losses), rel=1e-6)
 
 
 def test_the_command_blends_files_and_the_blend_holds_no_models(radboost, files, tmp_path):

@@ -15,7 +15,7 @@ from radboost.booster.prepare import Prepared
 from radboost.booster.raw import RawColumns
 from radboost.booster.rows import FloatArray
 from radboost.booster.run import Key
-from radboost.data.predictions import COLUMNS, Predictions
+from radboost.data.predictions import COLUMNS, PART, Predictions
 
 __all__ = ["all_models", "all_predictions", "all_prepared"]
 
@@ -69,7 +69,11 @@ def _table(design: Design, target_weight: FloatArray, key: Key, target: int, p: 
             "group": design.group[rows],
             "fold_hash": design.fold_hash,
         }
-        parts.append(pd.DataFrame({**values, **fixed})[list(COLUMNS)])
+        columns = list(COLUMNS)
+        if design.task.parts is not None:
+            values[PART] = design.metadata[design.task.parts.column].to_numpy(str)[rows]
+            columns.append(PART)
+        parts.append(pd.DataFrame({**values, **fixed})[columns])
     return pd.concat(parts, ignore_index=True)
 
 

@@ -18,7 +18,7 @@ from radboost.booster.member import MemberModel
 from radboost.booster.prepare import Prepared
 from radboost.booster.raw import RawColumns, load_prepared
 from radboost.booster.rows import FloatArray, Matrix, Order
-from radboost.booster.score import Score, joint_scores, score_predictions
+from radboost.booster.score import Score, joint_scores, parts_scores, score_predictions
 from radboost.data.folder import new_folder, read_header, read_json, write_header, write_json
 from radboost.data.predictions import Predictions
 from radboost.data.task import Task
@@ -140,10 +140,12 @@ class Run:
 
     @cached_property
     def scores(self) -> list[Score]:
-        """Out-of-fold scores of every member and target, the prior first; of several targets also all together."""
+        """Out-of-fold scores of every member and target, the prior first; then of all targets or parts together."""
         if self.folder is not None and (self.folder / "metrics.json").is_file():
             return [Score.from_dict(row) for row in read_json(self.folder / "metrics.json")["scores"]]
         joint = joint_scores(self.predictions) if len(self.task.targets) > 1 else []
+        if self.task.parts is not None:
+            joint = parts_scores(self.predictions, self.task.parts.any_part)
         return score_predictions(self.predictions) + joint
 
     def predict(

@@ -14,8 +14,10 @@ from radboost.booster.rows import FloatArray
 from radboost.data.predictions import Block, Predictions
 from radboost.metrics import (
     JOINT,
+    PARTS,
     Bootstrap,
     Metric,
+    PartsLogLoss,
     Scored,
     auc,
     clustered_difference,
@@ -25,7 +27,16 @@ from radboost.metrics import (
     pf1,
 )
 
-__all__ = ["PRIOR", "Measured", "Score", "joint_scores", "macro_auc", "prior_predictions", "score_predictions"]
+__all__ = [
+    "PRIOR",
+    "Measured",
+    "Score",
+    "joint_scores",
+    "macro_auc",
+    "parts_scores",
+    "prior_predictions",
+    "score_predictions",
+]
 
 PRIOR = "prior"
 """Name of the row that predicts each fold by the class frequencies of the other folds."""
@@ -45,7 +56,8 @@ class Score:
     Attributes
     ----------
     target, member, kind
-        What was scored; the prior's member is `PRIOR`, and the target of all together `radboost.metrics.JOINT`.
+        What was scored; the prior's member is `PRIOR`, and the target of all together `radboost.metrics.JOINT`, of the
+        parts' mean `radboost.metrics.PARTS`.
     units, groups
         Labelled units (of all together: labels) and patients behind it.
     loss, auc, pf1
@@ -97,6 +109,45 @@ def joint_scores(predictions: Predictions, how: Bootstrap | None = None) -> list
     blocks = [block.take(block.label >= 0) for block in predictions.blocks()]
     members = list(dict.fromkeys(member for block in blocks for member in block.members))
     return [_joint(blocks, member, weighted, how) for member in ((PRIOR, "regular"), *members)]
+
+
+def parts_scores(predictions: Predictions, any_part: str, how: Bootstrap | None = None) -> list[Score]:
+    """Score every member by the mean over parts (`radboost.metrics.PartsLogLoss`), the prior first.
+
+    The target's name is `radboost.metrics.PARTS`. It is defined under the task weights only.
+    """
+    (block,) = predictions.blocks()
+    # The metric knows its rows: those without weight go before it is made.
+    block = block.take((block.label >= 0) & (block.task_weight > 0))
+    part = np.full(len(block), "") if block.part is None else block.part
+    prior = prior_predictions(block, block.task_weight)
+    how = how or Bootstrap()
+    # Called anew for every replicate: fewer keep the table quick.
+    how = replace(how, replicates=min(how.replicates, MACRO_REPLICATES))
+    scores = []
+    for name, p in (((PRIOR, "regular"), prior), *((m, block.p[:, i]) for i, m in enumerate(block.members))):
+        there = ~np.isnan(p[:, 0])
+        rows = Scored(block.label[there], p[there], block.task_weight[there], block.group[there])
+        metric = PartsLogLoss(part[there], rows.group, any_part)
+        gain = UNDEFINED
+        if name[0] != PRIOR:
+            found = clustered_difference(metric, rows, prior[there], how)
+            gain = (-found.value, -found.high, -found.low)
+        scores.append(
+            Score(
+                target=PARTS,
+                member=name[0],
+                kind=name[1],
+                units=len(rows.y),
+                groups=len(np.unique(rows.group)),
+                loss=_measure(metric, rows, how),
+                auc=UNDEFINED,
+                pf1=UNDEFINED,
+                gain=gain,
+                weighted_loss=UNDEFINED,
+            )
+        )
+    return scores
 
 
 def _joint(blocks: Sequence[Block], name: tuple[str, str], weighted: bool, how: Bootstrap | None) -> Score:

@@ -8,7 +8,7 @@ from itertools import product
 
 from radboost.errors import TaskError, offenders
 
-__all__ = ["FROM_HEADERS", "LongTable", "Lookup", "Part", "Stacked", "Submission", "WideTable"]
+__all__ = ["FROM_HEADERS", "LongTable", "Lookup", "MetricParts", "Part", "Stacked", "Submission", "WideTable"]
 
 FROM_HEADERS = ("patient_id", "study_uid", "series_uid", "instance_uid", "laterality", "view")
 """Columns that a table may lack where the images' DICOM headers hold them."""
@@ -182,3 +182,19 @@ class Lookup:
         """One given column, by value of the deciding one."""
         place = 1 + self.gives.index(name)
         return {row[0]: row[place] for row in self.rows}
+
+
+@dataclass(frozen=True)
+class MetricParts:
+    """Parts that a metric is the mean over; see `radboost.metrics.PartsLogLoss`.
+
+    Attributes
+    ----------
+    column
+        Categorical metadata that names a unit's part.
+    any_part
+        Part that counts once more, by whether a group has the last class anywhere in it; empty for none.
+    """
+
+    column: str
+    any_part: str = ""

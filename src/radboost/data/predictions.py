@@ -15,7 +15,7 @@ import pandas as pd
 
 from radboost.errors import FormatError, MismatchError, offenders
 
-__all__ = ["COLUMNS", "KINDS", "Block", "Predictions", "member_name"]
+__all__ = ["COLUMNS", "KINDS", "PART", "Block", "Predictions", "member_name"]
 
 KINDS = ("regular", "weighted", "external")
 """regular: fitted under the task's weights; weighted: under the target set's too; external: units never trained on."""
@@ -34,6 +34,8 @@ COLUMNS: dict[str, str] = {
     "fold": "int16",
     "fold_hash": "str",
 }
+PART = "part"
+"""A further column, where the task's metric is a mean over parts: the part that a unit belongs to."""
 _KEY = ["unit", "target", "class", "member", "kind"]
 
 
@@ -66,6 +68,8 @@ class Block:
         Probabilities (n, members, classes); NaN where a member did not predict a unit.
     task_weight, target_weight
         The two named weights (n,), not negative.
+    part
+        Part of the metric (n,); None where it has none.
     """
 
     target: str
@@ -78,6 +82,7 @@ class Block:
     p: np.ndarray
     task_weight: np.ndarray
     target_weight: np.ndarray
+    part: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.unit)
@@ -95,6 +100,7 @@ class Block:
             self.p[rows],
             self.task_weight[rows],
             self.target_weight[rows],
+            None if self.part is None else self.part[rows],
         )
 
 
@@ -105,7 +111,7 @@ class Predictions:
     Attributes
     ----------
     table
-        Columns as in `COLUMNS`; one row a (unit, target, class, member, kind).
+        Columns as in `COLUMNS`, and `PART` where units belong to parts; one row a (unit, target, class, member, kind).
     """
 
     table: pd.DataFrame
@@ -135,7 +141,12 @@ class Predictions:
 
     def write(self, path: Path) -> None:
         """Write as parquet, columns in the order of `COLUMNS`."""
-        self.table[list(COLUMNS)].astype(COLUMNS).to_parquet(path, index=False)
+        self.table[self.columns].astype(COLUMNS).to_parquet(path, index=False)
+
+    @property
+    def columns(self) -> list[str]:
+        """Its columns, in their order."""
+        return [*COLUMNS, *([PART] if PART in self.table.columns else [])]
 
     @property
     def targets(self) -> list[str]:
@@ -156,7 +167,7 @@ class Predictions:
         MismatchError
             They were made on other folds, or disagree about a label or a weight, so they cannot be compared.
         """
-        table = pd.concat([p.table[list(COLUMNS)] for p in parts], ignore_index=True)
+        table = pd.concat([p.table[p.columns] for p in parts], ignore_index=True)
         hashes = table["fold_hash"].unique()
         if len(hashes) > 1:
             do = "Blend runs of one cohort with one fold assignment only"
@@ -202,6 +213,7 @@ def _block(target: str, part: pd.DataFrame) -> Block:
         p=p,
         task_weight=first["task_weight"].to_numpy(float),
         target_weight=first["target_weight"].to_numpy(float),
+        part=first[PART].fillna("").to_numpy(str) if PART in first.columns else None,
     )
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from radboost.data.features import OPPOSITE, Metadata, Slots
 from radboost.data.images import BOX_UNITS, CROPS, Images
-from radboost.data.layout import FROM_HEADERS, LongTable, Lookup, Part, Stacked, Submission, WideTable
+from radboost.data.layout import FROM_HEADERS, LongTable, Lookup, MetricParts, Part, Stacked, Submission, WideTable
 from radboost.data.regions import Patches, Regions
 from radboost.data.volumes import Volumes
 from radboost.errors import TaskError, offenders
@@ -28,6 +28,7 @@ __all__ = [
     "LongTable",
     "Lookup",
     "Metadata",
+    "MetricParts",
     "Part",
     "Patches",
     "Regions",
@@ -40,7 +41,7 @@ __all__ = [
     "WideTable",
 ]
 
-METRICS = ("log_loss", "joint_log_loss", "auc", "pf1")
+METRICS = ("log_loss", "joint_log_loss", "parts_log_loss", "auc", "pf1")
 """What a task may name as its own metric; loss and AUC are always reported beside it. ``joint_log_loss`` is that of the
 rows of all targets together, each under its task weight."""
 
@@ -146,6 +147,8 @@ class Task:
         Given where the table has one column a unit.
     lookup
         Columns that follow from another one.
+    parts
+        What ``parts_log_loss`` is the mean over.
     volumes
         Given where the images are whole series of slices; paths and boxes of `images` are then not used.
     regions
@@ -172,6 +175,7 @@ class Task:
     wide: WideTable | None = None
     lookup: Lookup | None = None
     volumes: Volumes | None = None
+    parts: MetricParts | None = None
     regions: Regions | None = None
     patches: Patches | None = None
     origin: Task | None = None
@@ -186,6 +190,13 @@ class Task:
             raise TaskError("two targets share a name", where=self.name, got=offenders(names))
         if self.metric not in METRICS:
             raise TaskError("unknown metric", where=self.name, got=self.metric, do=f"Known: {', '.join(METRICS)}")
+        if (self.metric == "parts_log_loss") != (self.parts is not None):
+            raise TaskError("parts and the metric parts_log_loss go together", where=self.name, got=self.metric)
+        if self.parts is not None and (
+            len(self.targets) > 1 or self.targets[0].binary or self.parts.column not in self.metadata.categorical
+        ):
+            do = "Name one target of three or more classes, and a column of [metadata] categorical"
+            raise TaskError("parts_log_loss cannot be had", where=self.name, got=self.parts.column, do=do)
         if self.metric == "pf1" and not all(t.binary for t in self.targets):
             raise TaskError("pf1 needs binary targets", where=self.name)
         binary = {t.name for t in self.targets if t.binary}
@@ -306,6 +317,7 @@ _PARTS: dict[str, Any] = {
     "stacked": _stacked,
     "wide": WideTable,
     "lookup": Lookup,
+    "parts": MetricParts,
     "volumes": lambda **content: Volumes.from_dict(content),
     "regions": Regions,
     "patches": Patches,

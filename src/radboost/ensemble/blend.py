@@ -10,13 +10,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from radboost.data.predictions import COLUMNS, Block, Predictions, member_name
+from radboost.data.predictions import COLUMNS, PART, Block, Predictions, member_name
 from radboost.ensemble.crossfit import Outcome, best_member, called, least_loss, prior, threshold, uniform
 from radboost.ensemble.panel import Panel, deal
 from radboost.ensemble.policy import Choice, Policy, choose
 from radboost.ensemble.procedure import Made, Procedure, crossfit_all
 from radboost.ensemble.result import BlendConfig, BlendResult, Calibrated, TargetBlend
-from radboost.ensemble.score import Regret, Score, blend_lead, joint_scores, regret, score
+from radboost.ensemble.score import Regret, Score, blend_lead, joint_scores, parts_scores, regret, score
 from radboost.ensemble.selection import SHARES, Bench
 from radboost.errors import MismatchError, TableError, UserError, offenders
 from radboost.metrics import Bootstrap, brier, ece, log_loss
@@ -162,7 +162,8 @@ class _Setup:
             name = f"blend/{self.policy.value}"
             tables += [rows.assign(member=name, kind=kind) for rows in _rows(block, blend.p)]
         long = pd.concat(tables, ignore_index=True).assign(fold_hash=self.fold_hash)
-        return Predictions(long[list(COLUMNS)].astype(COLUMNS))
+        columns = [*COLUMNS, *([PART] if self.config.any_part is not None else [])]
+        return Predictions(long[columns].astype(COLUMNS))
 
 
 def _usable(table: pd.DataFrame) -> pd.DataFrame:
@@ -229,8 +230,12 @@ def _scores(
             lead = blend_lead(panel, blends[k], found[k], how)
             table.append(replace(row, lead=lead, detail=best if name == "best member" else ""))
         tables.append(table)
-    rows = {"blend": blends, **outcomes} if len(panels) > 1 else {}
-    return tables, tuple(joint_scores(panels, rows, how))
+    rows = {"blend": blends, **outcomes}
+    part = setup.blocks[0].part
+    if setup.config.any_part is not None and part is not None:
+        own = {name: found[0] for name, found in rows.items()}
+        return tables, tuple(parts_scores(panels[0], part, setup.config.any_part, own, how))
+    return tables, tuple(joint_scores(panels, rows if len(panels) > 1 else {}, how))
 
 
 def _in_sample(panel: Panel, made: Made) -> Outcome:
@@ -273,5 +278,6 @@ def _rows(block: Block, p: FloatArray) -> Iterator[pd.DataFrame]:
                 "target_weight": block.target_weight,
                 "group": block.group,
                 "fold": block.fold,
+                PART: "" if block.part is None else block.part,
             }
         )

@@ -40,6 +40,9 @@ class BlendConfig:
         One of `radboost.ensemble.calibrate.METHODS`.
     constraints
         The task's, between targets; blended probabilities are moved to where they hold.
+    any_part
+        Where the task's metric is a mean over parts: the one that is asked for its worst class, or empty; None where
+        it is none.
     sweep
         Whether the policies are compared in worlds other than the data, where there are target weights.
     """
@@ -51,6 +54,7 @@ class BlendConfig:
     calibrate: str = "none"
     constraints: tuple[AnyOf, ...] = ()
     sweep: bool = True
+    any_part: str | None = None
 
     def __post_init__(self) -> None:
         options = (
@@ -224,7 +228,7 @@ class BlendResult:
     sweeps
         How this and the other policies do in other worlds, where that was asked for.
     joint
-        Of several targets: scores on the rows of all of them together, the blend first.
+        Of several targets: scores on the rows of all of them together, the blend first; or of one target's parts.
     """
 
     policy: Policy

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
@@ -16,6 +16,7 @@ from radboost.metrics import (
     Bootstrap,
     Difference,
     Metric,
+    PartsLogLoss,
     Scored,
     auc,
     clustered_difference,
@@ -25,9 +26,10 @@ from radboost.metrics import (
     pf1,
 )
 
-__all__ = ["Estimate", "Regret", "Score", "blend_lead", "joint_scores", "jsonable", "regret", "score"]
+__all__ = ["Estimate", "Regret", "Score", "blend_lead", "joint_scores", "jsonable", "parts_scores", "regret", "score"]
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
+PART_REPLICATES = 200
 
 
 @dataclass(frozen=True)
@@ -174,6 +176,44 @@ def joint_scores(panels: Sequence[Panel], outcomes: Mapping[str, Sequence[Outcom
         lead = None if blend is None else clustered_difference(log_loss, blend, scored.p, how)
         blend = blend or scored
         rows.append(Score(name, Estimate(log_loss(scored.y, scored.p, scored.weight), *interval), lead=lead))
+    return rows
+
+
+def parts_scores(
+    panel: Panel, part: npt.NDArray[np.generic], any_part: str, outcomes: Mapping[str, Outcome], how: Bootstrap
+) -> list[Score]:
+    """Score what was predicted for one target by the mean over parts, `radboost.metrics.PartsLogLoss`.
+
+    Parameters
+    ----------
+    panel
+        Labels, weights and groups.
+    part, any_part
+        Part of each row, and the one that is asked for its worst class too.
+    outcomes
+        By name of the row: predictions for every row of the panel. The first are the blend's own.
+    how
+        The bootstrap.
+
+    Returns
+    -------
+    Rows with a log loss alone, under the policy's weights, the losses of the parts as `detail`, and what the blend
+    leads by.
+    """
+    kept = panel.judged & (panel.weight > 0)
+    metric = PartsLogLoss(part[kept], panel.group[kept], any_part)
+    # Called anew for every replicate: fewer keep the table quick.
+    how = replace(how, replicates=min(how.replicates, PART_REPLICATES))
+    rows = []
+    blend: Scored | None = None
+    for name, outcome in outcomes.items():
+        scored = Scored(panel.label[kept], outcome.p[kept], panel.weight[kept], panel.group[kept])
+        values = metric.by_part(scored.y, scored.p, scored.weight)
+        detail = ", ".join(f"{each} {value:.3f}" for each, value in values.items())
+        estimate = Estimate(metric(scored.y, scored.p, scored.weight), *clustered_interval(metric, scored, how))
+        lead = None if blend is None else clustered_difference(metric, blend, scored.p, how)
+        blend = blend or scored
+        rows.append(Score(name, estimate, detail=detail, lead=lead))
     return rows
 
 

@@ -143,7 +143,9 @@ def make_blend(
     # Two runs may both have an "mlp/fused": numbers in the order given keep them apart.
     prefixes = [f"{i}:" if len(loaded) > 1 else "" for i in range(1, len(loaded) + 1)]
     joined = Predictions.join(_prefixed(run.predictions, p) for run, p in zip(loaded, prefixes, strict=True))
-    config = replace(config or BlendConfig(), constraints=loaded[0].task.constraints)
+    task = loaded[0].task
+    any_part = task.parts.any_part if task.parts else None
+    config = replace(config or BlendConfig(), constraints=task.constraints, any_part=any_part)
     result = _fitted(joined, Policy(policy), config)
     carrying = {name for target in result.targets for name, weight in target.weights.items() if weight > 0}
     with _folder(out, result, overwrite=overwrite) as folder:
@@ -180,7 +182,7 @@ def blend_outside(
         As for `make_blend`.
     """
     refuse_existing(out, "blend", overwrite)
-    config = replace(config or BlendConfig(), constraints=outside.constraints)
+    config = replace(config or BlendConfig(), constraints=outside.constraints, any_part=outside.any_part)
     result = _fitted(outside.predictions, Policy(policy), config)
     with _folder(out, result, overwrite=overwrite) as folder:
         content = {

@@ -10,9 +10,21 @@ import numpy.typing as npt
 import pandas as pd
 
 from radboost.booster.design import Design
-from radboost.data.predictions import COLUMNS, Predictions
+from radboost.data.predictions import COLUMNS, PART, Predictions
 from radboost.errors import MismatchError
-from radboost.metrics import JOINT, Bootstrap, Metric, Scored, auc, clustered_interval, joint_rows, log_loss, pf1
+from radboost.metrics import (
+    JOINT,
+    PARTS,
+    Bootstrap,
+    Metric,
+    PartsLogLoss,
+    Scored,
+    auc,
+    clustered_interval,
+    joint_rows,
+    log_loss,
+    pf1,
+)
 from radboost.pipeline.blending import Blend
 
 __all__ = ["ExternalScore", "external_predictions", "external_scores"]
@@ -52,6 +64,8 @@ def external_predictions(design: Design, p: dict[str, FloatArray]) -> Prediction
             rows = {"unit": design.unit, "target": target.name, "class": number, "y": y}
             rows |= {"p": p[target.name][:, number], "member": "blend", "kind": "external"}
             rows |= {"task_weight": design.task_weight[:, column], "target_weight": 1.0, "group": design.group}
+            if design.task.parts is not None:
+                rows[PART] = design.metadata[design.task.parts.column].to_numpy(str)
             tables.append(pd.DataFrame({**rows, "fold": -1, "fold_hash": design.fold_hash}))
     return Predictions(pd.concat(tables, ignore_index=True).astype(COLUMNS))
 
@@ -74,7 +88,17 @@ def external_scores(blend: Blend, design: Design, p: dict[str, FloatArray]) -> l
             positives = int((label == len(target.classes) - 1).sum())
             found.append(ExternalScore(target.name, name, int(known.sum()), positives, measured))
             parts[name].append(rows)
+            if design.task.parts is not None and len(rows.y):
+                metric = _parts_metric(design, known & (design.task_weight[:, column] > 0))
+                value = (metric(rows.y, rows.p, rows.weight), *clustered_interval(metric, rows, Bootstrap(200)))
+                found.append(ExternalScore(PARTS, name, int(known.sum()), positives, {"loss": value}))
     return found + (_joint(parts, found) if len(design.task.targets) > 1 else [])
+
+
+def _parts_metric(design: Design, rows: npt.NDArray[np.bool_]) -> Metric:
+    named = design.task.parts
+    column, any_part = (named.column, named.any_part) if named else ("", "")
+    return PartsLogLoss(design.metadata[column].to_numpy(str)[rows], design.group[rows], any_part)
 
 
 def _joint(parts: dict[str, list[Scored]], found: list[ExternalScore]) -> list[ExternalScore]:

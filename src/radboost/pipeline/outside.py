@@ -15,9 +15,10 @@ import pandas as pd
 from radboost.data.cohort import Cohort
 from radboost.data.folder import digest
 from radboost.data.identity import keyed_hashes
-from radboost.data.predictions import COLUMNS, Predictions
+from radboost.data.predictions import COLUMNS, PART, Predictions
 from radboost.data.table import read_table
 from radboost.data.task import AnyOf, Task
+from radboost.data.wide import unit_columns
 from radboost.errors import TableError, UserError, offenders
 
 __all__ = ["Outside", "OutsideConfig", "read_outside"]
@@ -38,7 +39,8 @@ class OutsideConfig:
         A table whose first column names the unit, with one column a class (1 for the true one, all 0 or empty where
         unlabelled) or a target (0, 1 or empty), and perhaps `group`, `fold` and `weight`; or a cohort's folder.
     group
-        Regular expression that finds the group in a unit's name, for labels without a column `group`.
+        Regular expression that finds the group in a unit's name, for labels without a column `group`; not needed where
+        the task's units are named after their group and a heading of its wide table.
     class_weights
         Task weight of a unit by its class; 1, or the task's, for those not named.
     task
@@ -68,12 +70,15 @@ class Outside:
         Tells whose hashes these are.
     constraints
         Between targets, of the task where one is known.
+    any_part
+        The task's, where its metric is a mean over parts and the units' names tell them.
     """
 
     predictions: Predictions
     classes: dict[str, tuple[str, ...]]
     key_id: str
     constraints: tuple[AnyOf, ...] = ()
+    any_part: str | None = None
 
 
 @dataclass(frozen=True)
@@ -88,6 +93,7 @@ class _Truth:
     key: bytes
     fold_hash: str
     constraints: tuple[AnyOf, ...] = ()
+    part: pd.Series | None = None
 
 
 def read_outside(files: Sequence[Path], config: OutsideConfig) -> Outside:
@@ -131,7 +137,11 @@ def read_outside(files: Sequence[Path], config: OutsideConfig) -> Outside:
     ]
     long = pd.concat(parts, ignore_index=True).assign(target_weight=1.0, fold_hash=truth.fold_hash, kind="regular")
     key_id = hashlib.blake2b(truth.key, digest_size=16).hexdigest()
-    return Outside(Predictions(long[list(COLUMNS)].astype(COLUMNS)), truth.classes, key_id, truth.constraints)
+    columns = [*COLUMNS, *([PART] if truth.part is not None else [])]
+    parts_of = config.task.parts if config.task and truth.part is not None else None
+    any_part = parts_of.any_part if parts_of else None
+    made = Predictions(long[columns].astype(COLUMNS))
+    return Outside(made, truth.classes, key_id, truth.constraints, any_part)
 
 
 def _numbers(path: Path) -> pd.DataFrame:
@@ -195,7 +205,12 @@ def _of_table(config: OutsideConfig, columns: list[str], several: bool) -> _Trut
     key = hashlib.sha256(pd.util.hash_pandas_object(table, index=True).to_numpy().tobytes()).digest()
     fold_hash = digest(sorted(fold.to_dict().items()))
     constraints = config.task.constraints if config.task else ()
-    return _Truth(label, weight, _groups(table, config), fold, classes, key, fold_hash, constraints)
+    told = unit_columns(config.task, list(table.index), config.labels) if config.task else None
+    part = None
+    if told is not None and config.task is not None and config.task.parts is not None:
+        part = told[config.task.parts.column].set_axis(table.index)
+    group = _groups(table, config, None if told is None or config.task is None else told[config.task.group])
+    return _Truth(label, weight, group, fold, classes, key, fold_hash, constraints, part)
 
 
 def _classes(columns: list[str], task: Task | None, *, several: bool) -> dict[str, tuple[str, ...]]:
@@ -223,9 +238,11 @@ def _by_class(label: pd.Series, target: str, names: tuple[str, ...], config: Out
     return np.asarray(np.array([*weights, 1.0])[label.to_numpy()], np.float64)
 
 
-def _groups(table: pd.DataFrame, config: OutsideConfig) -> pd.Series:
+def _groups(table: pd.DataFrame, config: OutsideConfig, told: pd.Series | None = None) -> pd.Series:
     if config.group is None and "group" in table.columns:
         return table["group"].astype(str)
+    if config.group is None and told is not None:
+        return told.set_axis(table.index)
     if config.group is None:
         do = "Add a column group to the labels, or give --group REGEX that finds it in a unit's name, as '^[0-9]+'"
         raise UserError("do not say which units belong to one patient", where=config.labels, do=do)
@@ -275,9 +292,11 @@ def _rows(name: str, table: pd.DataFrame, truth: _Truth, where: Path) -> list[pd
         label = truth.label[target].loc[table.index].to_numpy()
         first = 1 if len(names) == 1 else 0
         for number, column in enumerate(names, start=first):
+            extra = {} if truth.part is None else {PART: truth.part.loc[table.index].to_numpy()}
             parts.append(
                 pd.DataFrame(
                     {
+                        **extra,
                         "unit": units,
                         "target": target,
                         "class": number,

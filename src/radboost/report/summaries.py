@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from radboost.data.cohort import Cohort
 from radboost.data.export import LIST, Exported
 from radboost.data.task import OPPOSITE
-from radboost.metrics import JOINT
+from radboost.metrics import JOINT, PARTS
 from radboost.report.tables import Table, interval, number
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ __all__ = [
 METRIC_NAMES = {
     "log_loss": "log loss",
     "joint_log_loss": "the log loss of all targets together",
+    "parts_log_loss": "the mean of its parts' log losses",
     "auc": "AUC",
     "pf1": "pF1",
 }
@@ -130,9 +131,10 @@ def run_tables(run: Run) -> Iterator[Table]:
     for target in run.task.targets:
         scores = [score for score in run.scores if score.target == target.name]
         yield _run_table(run, target.name, scores)
-    joint = [score for score in run.scores if score.target == JOINT]
-    if joint:
-        yield _run_table(run, JOINT, joint)
+    for name in (JOINT, PARTS):
+        joint = [score for score in run.scores if score.target == name]
+        if joint:
+            yield _run_table(run, name, joint)
 
 
 def _run_table(run: Run, target: str, scores: list[Score]) -> Table:
@@ -182,9 +184,13 @@ def _joint_blend(result: BlendResult) -> Table:
     for score in result.joint:
         lead = "" if score.lead is None else f"{score.lead.value:+.4f} {interval(score.lead.low, score.lead.high)}"
         rows.append((score.name, _measured((score.loss.value, score.loss.low, score.loss.high)), lead))
-    notes = ("the rows of every target, each under its task weight; 95 % intervals by bootstrap over patients",)
-    title = f"{JOINT}: cross-fitted, {result.policy.value}"
-    return Table(title, ("", "log loss", "blend minus this"), tuple(rows), notes)
+    what, title = "the rows of every target, each under its task weight", JOINT
+    if result.config.any_part is not None:
+        what, title = "the mean of the parts' log losses", PARTS
+    notes = [f"{what}; 95 % intervals by bootstrap over patients"]
+    notes += [f"{score.name}: {score.detail}" for score in result.joint[:1] if score.detail]
+    title = f"{title}: cross-fitted, {result.policy.value}"
+    return Table(title, ("", "log loss", "blend minus this"), tuple(rows), tuple(notes))
 
 
 def _weights(target: TargetBlend, out: Path) -> Table:

@@ -6,7 +6,18 @@ normal or mild, moderate, or severe. No patient is named, so that a study is a g
 
 from __future__ import annotations
 
-from radboost.data.task import Images, Lookup, Metadata, Slots, Submission, Target, Task, Volumes, WideTable
+from radboost.data.task import (
+    Images,
+    Lookup,
+    Metadata,
+    MetricParts,
+    Slots,
+    Submission,
+    Target,
+    Task,
+    Volumes,
+    WideTable,
+)
 from radboost.data.volumes import Kind, Points
 
 __all__ = ["RSNA_LUMBAR"]
@@ -72,6 +83,8 @@ RSNA_LUMBAR = Task(
     slots=Slots(values=_VOLUMES.slots, side="side", pool=("mean", "max")),
     # The side is left out: both share their weights.
     metadata=Metadata(categorical=("part", "level")),
-    metric="log_loss",
+    # The mean of spinal, foraminal, subarticular, and of whether a study has any severe spinal level.
+    metric="parts_log_loss",
+    parts=MetricParts(column="part", any_part="spinal"),
     submission=Submission(id_column="row_id", sample="sample_submission.csv"),
 )
