@@ -17,6 +17,7 @@ from radboost.commands.fit_boost import fit_boost
 from radboost.commands.index import index
 from radboost.commands.predict import predict
 from radboost.commands.store import app as store
+from radboost.commands.train import train
 from radboost.commands.weights import weights
 
 __all__ = ["app", "main"]
@@ -33,6 +34,7 @@ for name, command in (
     ("index", index),
     ("crops", crops),
     ("extract", extract),
+    ("train", train),
     ("weights", weights),
     ("fit-boost", fit_boost),
     ("blend", blend),

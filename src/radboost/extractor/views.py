@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import torch
 from torch.nn import functional
@@ -44,6 +44,8 @@ class ViewConfig:
     intensity
         Most that is added to or taken from what is not black, as a part of the displayed range; one number for all
         channels, or one for each, which then move together (see `hu_shift`). The default is 15 HU in a window of 200.
+    shear
+        Most slant to either side, as a part of the height.
     """
 
     count: int = 0
@@ -54,6 +56,7 @@ class ViewConfig:
     shift: float = 0.1
     zoom: float = 0.2
     intensity: tuple[float, ...] = (0.075,)
+    shear: float = 0.0
 
     def __post_init__(self) -> None:
         for option, value, most in (
@@ -62,6 +65,7 @@ class ViewConfig:
             ("rotate", self.rotate, 180),
             ("shift", self.shift, 1),
             ("zoom", self.zoom, 0.9),
+            ("shear", self.shear, 1),
             *(("intensity", value, 1) for value in self.intensity),
         ):
             if not 0 <= value <= most:
@@ -71,7 +75,15 @@ class ViewConfig:
 
     def fingerprint(self) -> dict[str, object] | int:
         """Give what decides the views, JSON-able; 0 without any, whatever the ranges."""
-        return {**asdict(self), "intensity": list(self.intensity)} if self.count else 0
+        if not self.count:
+            return 0
+        given = {**asdict(self), "intensity": list(self.intensity)}
+        # Views without shear are those of stores from before there was any.
+        return given if self.shear else {name: value for name, value in given.items() if name != "shear"}
+
+    def epoch(self, number: int) -> tuple[ViewConfig, int]:
+        """Give what makes the views of one epoch of a training, counted from 0: config and number of the view."""
+        return replace(self, count=MOST_VIEWS, seed=self.seed + number // MOST_VIEWS), 1 + number % MOST_VIEWS
 
 
 @dataclass(frozen=True)
@@ -90,6 +102,8 @@ class Draw:
         Factor; above 1 the view shows less, larger.
     intensity
         -1 to 1, of the range of each channel.
+    shear
+        Slant, as a part of the height.
     """
 
     flip_horizontal: bool
@@ -99,6 +113,7 @@ class Draw:
     down: float
     zoom: float
     intensity: float
+    shear: float = 0.0
 
 
 def hu_shift(windows: Sequence[tuple[float, float]], hounsfield: float = 15.0) -> tuple[float, ...]:
@@ -126,6 +141,10 @@ def draw(crop_id: str, view: int, config: ViewConfig) -> Draw:
     digest = hashlib.blake2b(text, digest_size=8 * _NUMBERS).digest()
     # 53 bits fill a float's mantissa: each number is exact and below 1.
     unit = [(int.from_bytes(digest[8 * k : 8 * k + 8], "little") >> 11) / (1 << 53) for k in range(_NUMBERS)]
+    if config.shear:
+        # Of a hash of its own, so that views without it stay what they were.
+        more = int.from_bytes(hashlib.blake2b(text + b"|shear", digest_size=8).digest(), "little") >> 11
+        unit.append(more / (1 << 53))
     around = [2 * u - 1 for u in unit]
     return Draw(
         flip_horizontal=config.flip_horizontal and unit[0] < 0.5,
@@ -135,6 +154,7 @@ def draw(crop_id: str, view: int, config: ViewConfig) -> Draw:
         down=config.shift * around[4],
         zoom=1 + config.zoom * around[5],
         intensity=around[6],
+        shear=config.shear * around[7] if config.shear else 0.0,
     )
 
 
@@ -197,8 +217,9 @@ def _grid(draws: Sequence[Draw], images: torch.Tensor) -> torch.Tensor:
     for d in draws:
         cosine, sine = (f(math.radians(d.angle)) / d.zoom for f in (math.cos, math.sin))
         across, along = (-1.0 if flip else 1.0 for flip in (d.flip_horizontal, d.flip_vertical))
-        # Undone in reverse: shift, then rotation and zoom about the centre in square pixels, then the mirrors.
+        # Undone in reverse: shift, shear, then rotation and zoom about the centre in square pixels, then the mirrors.
         xx, xy, yx, yy = across * cosine, across * sine * aspect, -along * sine / aspect, along * cosine
+        xy, yy = xy + xx * d.shear * aspect, yy + yx * d.shear * aspect
         x0, y0 = -2 * d.right, -2 * d.down
         rows.append([xx, xy, xx * x0 + xy * y0, yx, yy, yx * x0 + yy * y0])
     part = torch.tensor(rows, dtype=torch.float32, device=images.device)[:, :, None, None]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from radboost.data.cohort import Cohort
 from radboost.data.export import LIST, Exported
-from radboost.data.task import OPPOSITE
+from radboost.data.task import OPPOSITE, Task
 from radboost.metrics import JOINT, PARTS
 from radboost.report.tables import Table, interval, number
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from radboost.ensemble.result import BlendResult, TargetBlend
     from radboost.ensemble.score import Regret
     from radboost.extractor.extract import ExtractResult
+    from radboost.extractor.train.training import Training
     from radboost.pipeline.compare import Compared
     from radboost.pipeline.demo import DemoResult
     from radboost.pipeline.prediction import Prediction
@@ -33,6 +34,7 @@ __all__ = [
     "extract_table",
     "prediction_table",
     "run_tables",
+    "training_tables",
 ]
 
 
@@ -128,16 +130,27 @@ def crops_table(cohort: Cohort, done: Exported) -> Table:
 
 def run_tables(run: Run) -> Iterator[Table]:
     """Out-of-fold scores of every member, a table a target, the prior first."""
-    for target in run.task.targets:
-        scores = [score for score in run.scores if score.target == target.name]
-        yield _run_table(run, target.name, scores)
-    for name in (JOINT, PARTS):
-        joint = [score for score in run.scores if score.target == name]
-        if joint:
-            yield _run_table(run, name, joint)
+    yield from _score_tables(f"run {run.folder}", run.task, run.scores, tuple(run.notes))
 
 
-def _run_table(run: Run, target: str, scores: list[Score]) -> Table:
+def training_tables(training: Training, scores: Sequence[Score]) -> Iterator[Table]:
+    """Out-of-fold scores of the networks, a table a target; and which epoch of each stage was kept."""
+    kept = [
+        f"fold {network['fold']}: " + ", ".join(f"{s['stage']} epoch {s['epoch'] + 1}" for s in network["stages"])
+        for network in training.content["networks"]
+    ]
+    yield from _score_tables(f"training {training.folder}", training.task, scores, ("kept, " + "; ".join(kept),))
+
+
+def _score_tables(what: str, task: Task, scores: Sequence[Score], notes: tuple[str, ...]) -> Iterator[Table]:
+    # The targets, and where the task's metric joins them, all of them together.
+    for name in (*(target.name for target in task.targets), JOINT, PARTS):
+        own = [score for score in scores if score.target == name]
+        if own:
+            yield _score_table(f"{what}: {name}", task.metric, own, notes)
+
+
+def _score_table(what: str, named: str, scores: Sequence[Score], more: tuple[str, ...]) -> Table:
     weighted = any(score.weighted_loss[0] == score.weighted_loss[0] for score in scores)
     columns = ("", "log loss", "better than the prior by", "AUC", "pF1") + (("weighted loss",) if weighted else ())
     rows: list[tuple[str, ...]] = []
@@ -146,10 +159,9 @@ def _run_table(run: Run, target: str, scores: list[Score]) -> Table:
         gain = "" if score.gain[0] != score.gain[0] else f"{score.gain[0]:+.4f} {interval(*score.gain[1:])}"
         cells = (name, _measured(score.loss), gain, _measured(score.auc), number(score.pf1[0], 3))
         rows.append((*cells, number(score.weighted_loss[0])) if weighted else cells)
-    what = "labels" if target == JOINT else "units"
-    title = f"run {run.folder}: {target}, out of fold over {scores[0].units} {what} of {scores[0].groups} groups"
-    metric = METRIC_NAMES[run.task.metric]
-    notes = (f"the task's own metric is {metric}; 95 % intervals by bootstrap over patients", *run.notes)
+    counted = "labels" if scores[0].target == JOINT else "units"
+    title = f"{what}, out of fold over {scores[0].units} {counted} of {scores[0].groups} groups"
+    notes = (f"the task's own metric is {METRIC_NAMES[named]}; 95 % intervals by bootstrap over patients", *more)
     return Table(title, columns, tuple(rows), notes)
 
 

@@ -1,8 +1,9 @@
 """Backbones: a frozen network, its transform and its identifier as one value; the door to timm and transformers."""
 
+from radboost.extractor.backbone.blocks import parameter_blocks
 from radboost.extractor.backbone.config import BackboneConfig
 from radboost.extractor.backbone.load import Backbone, input_size, load_backbone
-from radboost.extractor.backbone.pooling import POOLS
+from radboost.extractor.backbone.pooling import POOLS, feature_map
 from radboost.extractor.backbone.weights import checkpoint_sha256, weights_sha256
 
 __all__ = [
@@ -10,7 +11,9 @@ __all__ = [
     "Backbone",
     "BackboneConfig",
     "checkpoint_sha256",
+    "feature_map",
     "input_size",
     "load_backbone",
+    "parameter_blocks",
     "weights_sha256",
 ]

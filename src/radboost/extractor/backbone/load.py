@@ -72,7 +72,11 @@ class Backbone:
         dict
             Pool name to (batch, width) float32.
         """
-        return pooled(_features(self.model, images), self.layout, self.config.pool)
+        return pooled(self.features(images), self.layout, self.config.pool)
+
+    def features(self, images: torch.Tensor) -> torch.Tensor:
+        """Give the features of normalised images before pooling, laid out as `layout` says."""
+        return _features(self.model, images)
 
 
 def input_size(config: BackboneConfig) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 
@@ -9,7 +10,7 @@ import torch
 
 from radboost.errors import UserError
 
-__all__ = ["POOLS", "Layout", "canonical_pools", "pooled"]
+__all__ = ["POOLS", "Layout", "canonical_pools", "feature_map", "pooled"]
 
 POOLS = ("avg", "avgmax", "cls", "max", "token-mean", "channelmax:K")
 """Ways from features to one vector.
@@ -114,6 +115,23 @@ def pooled(features: torch.Tensor, layout: Layout, pools: tuple[str, ...]) -> di
         elif maximum is not None:
             vectors[name] = maximum if name == "max" else _channel_max(maximum, int(name.rpartition("-")[2]))
     return vectors
+
+
+def feature_map(features: torch.Tensor, layout: Layout) -> torch.Tensor:
+    """Bring features to a map, (batch, channels, height, width); tokens of a square grid, prefix left out.
+
+    Raises
+    ------
+    UserError
+        The tokens are no square grid.
+    """
+    if features.ndim == 4:
+        return features.permute(0, 3, 1, 2) if layout.channels_last else features
+    patches = features[:, layout.prefix :].transpose(1, 2)
+    side = math.isqrt(patches.shape[2])
+    if side * side != patches.shape[2]:
+        raise UserError("gives tokens that are no square grid", where="--head", got=patches.shape[2], do="Give linear")
+    return patches.reshape(*patches.shape[:2], side, side)
 
 
 def _class_token(tokens: torch.Tensor, layout: Layout) -> torch.Tensor:

@@ -1,0 +1,156 @@
+"""What a network learns from: pairs of a unit and a crop that it sees, with the unit's labels and metadata."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from radboost.data.cohort import TRAIN, Cohort
+from radboost.data.folds import holdout
+from radboost.data.metadata import MetadataEncoder
+from radboost.data.task import OPPOSITE, Task
+from radboost.data.unit_table import linked_rows, unit_labels, unit_metadata
+from radboost.errors import UserError
+
+__all__ = ["Examples", "Split", "encode_metadata", "read_examples", "split_examples"]
+
+IntArray = npt.NDArray[np.int64]
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Examples of a cohort's labelled units, and the units.
+
+    Attributes
+    ----------
+    task
+        Its targets are learnt together.
+    crop, owner
+        Of each example: row in the manifest, row of the unit (n,).
+    unit, group
+        Hashed names of the units (m,) and of their groups.
+    fold
+        Outer fold of the units (m,).
+    label, weight
+        Class numbers (m, targets), -1 unlabelled, and task weights; the weight of what is unlabelled is 0.
+    metadata
+        One row a unit.
+    fold_hash
+        Of the cohort.
+    """
+
+    task: Task
+    crop: IntArray
+    owner: IntArray
+    unit: npt.NDArray[np.str_]
+    group: npt.NDArray[np.str_]
+    fold: IntArray
+    label: IntArray
+    weight: FloatArray
+    metadata: pd.DataFrame
+    fold_hash: str
+
+    def __len__(self) -> int:
+        return len(self.crop)
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Margins of each target: one for two classes, else one a class."""
+        return tuple(1 if target.binary else len(target.classes) for target in self.task.targets)
+
+    def of_units(self, chosen: npt.NDArray[np.bool_]) -> IntArray:
+        """Numbers of the examples of some units, a mask (m,)."""
+        return np.flatnonzero(chosen[self.owner]).astype(np.int64)
+
+    def without(self, crops: IntArray) -> Examples:
+        """Leave out what could not be decoded, rows of the manifest; units stay."""
+        kept = ~np.isin(self.crop, crops)
+        return Examples(**{**self.__dict__, "crop": self.crop[kept], "owner": self.owner[kept]})
+
+
+@dataclass(frozen=True)
+class Split:
+    """Who is what for the network of one outer fold: masks of units.
+
+    Attributes
+    ----------
+    fold
+        Its number.
+    train
+        Learnt from.
+    inner
+        Choose the epoch and set the learning rate; other groups of the training folds.
+    outer
+        Predicted at the end, and never seen before it.
+    """
+
+    fold: int
+    train: npt.NDArray[np.bool_]
+    inner: npt.NDArray[np.bool_]
+    outer: npt.NDArray[np.bool_]
+
+
+def read_examples(cohort: Cohort) -> Examples:
+    """Gather the examples of a cohort's units in cross-validation; crops of the other side are left out.
+
+    Raises
+    ------
+    UserError
+        No unit in a fold has a label and a crop.
+    """
+    task, units = cohort.need_task(), cohort.units
+    links = linked_rows(cohort)
+    label, weight = unit_labels(cohort, units["unit"])
+    inside = ((units["split"] == TRAIN) & (units["fold"] >= 0)).to_numpy() & (label >= 0).any(axis=1)
+    own = links[~links["slot"].str.endswith(OPPOSITE)].drop_duplicates(["row", "crop_id"])
+    own = own[inside[own["row"].to_numpy()]]
+    if own.empty:
+        do = "Index the data with labels and --folds"
+        raise UserError("there is nothing to learn from", where=cohort.folder, do=do)
+    rows = np.flatnonzero(inside)
+    place = np.full(len(units), -1, dtype=np.int64)
+    place[rows] = np.arange(len(rows))
+    return Examples(
+        task=task,
+        crop=pd.Index(cohort.manifest["crop_id"]).get_indexer(pd.Index(own["crop_id"])).astype(np.int64),
+        owner=place[own["row"].to_numpy()],
+        unit=units["unit_id"].to_numpy(str)[rows],
+        group=units["group_id"].to_numpy(str)[rows],
+        fold=units["fold"].to_numpy(np.int64)[rows],
+        label=label[rows],
+        weight=np.where(label >= 0, weight, 0.0)[rows],
+        metadata=unit_metadata(cohort, links).iloc[rows].reset_index(drop=True),
+        fold_hash=cohort.fold_hash,
+    )
+
+
+def split_examples(examples: Examples, fold: int, inner: float, seed: int) -> Split:
+    """Split the units for one outer fold; whole groups, balanced by label.
+
+    Raises
+    ------
+    UserError
+        The fold is empty, or nothing is left to learn from.
+    """
+    outer = examples.fold == fold
+    if not outer.any() or outer.all():
+        got = f"fold {fold} of {sorted(set(examples.fold.tolist()))}"
+        raise UserError("there is no such fold with others beside it", where="--fold", got=got)
+    rest = np.flatnonzero(~outer)
+    columns = [examples.label[rest, t] == k for t, own in enumerate(examples.task.targets) for k in own.predicted]
+    held = holdout(examples.group[rest].tolist(), np.stack(columns, axis=1).astype(float), inner, seed)
+    chosen = np.isin(examples.group, sorted(held)) & ~outer
+    return Split(fold, ~outer & ~chosen, chosen, outer)
+
+
+def encode_metadata(examples: Examples, split: Split) -> tuple[MetadataEncoder, npt.NDArray[np.float32]]:
+    """Fit the encoder on training units, and encode all: (units, features)."""
+    table = examples.metadata
+    words = [name for name in table.columns if table[name].dtype == object]
+    known = [name for name in table.columns if name not in words]
+    encoder = MetadataEncoder.fit(table[split.train], known, words)
+    return encoder, encoder.transform(table)

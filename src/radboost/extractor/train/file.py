@@ -1,0 +1,122 @@
+"""What a training's config file and command line ask for, before the cohort has its say."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+from radboost.data.crop import PixelPolicy
+from radboost.data.task import Task
+from radboost.errors import UserError, offenders
+from radboost.extractor.backbone import BackboneConfig, input_size
+from radboost.extractor.train.config import HeadConfig, LearnConfig, TrainConfig
+from radboost.extractor.train.stages import SCHEDULES, Stage, read_schedule, stages_from
+from radboost.extractor.views import ViewConfig, hu_shift
+
+__all__ = ["BACKBONE", "Asked", "read_config"]
+
+BACKBONE = "resnet18.a1_in1k"
+"""Where training starts if nobody says."""
+_SECTIONS = {"head": HeadConfig, "learn": LearnConfig, "augment": ViewConfig}
+_BACKBONE = ("name", "random_init", "pool", "stage", "mean", "std")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A training as asked for.
+
+    Attributes
+    ----------
+    backbone
+        Fields of `BackboneConfig` but its size.
+    crop, size
+        Of the pixels; None leaves them to task and network.
+    stages, head, learn, augment
+        See `TrainConfig`.
+    """
+
+    backbone: Mapping[str, Any] = field(default_factory=dict)
+    crop: str | None = None
+    size: int | None = None
+    stages: tuple[Stage, ...] = SCHEDULES["head"]
+    head: HeadConfig = field(default_factory=HeadConfig)
+    learn: LearnConfig = field(default_factory=LearnConfig)
+    augment: ViewConfig | None = None
+
+    def with_options(self, **given: Any) -> Asked:
+        """Let options of the command line win; None says nothing."""
+        told = {name: value for name, value in given.items() if value is not None}
+        backbone = dict(self.backbone)
+        for option, name in (("backbone", "name"), ("checkpoint", "checkpoint"), ("random_init", "random_init")):
+            if option in told:
+                backbone[name] = told[option]
+        if "checkpoint" in told:
+            backbone.pop("random_init", None)
+        head = replace(self.head, **{k: told[o] for o, k in (("head", "kind"), ("metadata", "metadata")) if o in told})
+        learn = replace(self.learn, **{k: told[k] for k in ("batch_size",) if k in told})
+        stages = read_schedule(told["schedule"]) if "schedule" in told else self.stages
+        pixels = {name: told[name] for name in ("crop", "size") if name in told}
+        return replace(self, backbone=backbone, head=head, learn=learn, stages=stages, **pixels)
+
+    def _network(self, size: int | None) -> BackboneConfig:
+        given: dict[str, Any] = {n: tuple(v) if isinstance(v, list) else v for n, v in self.backbone.items()}
+        given.setdefault("name", BACKBONE)
+        return BackboneConfig(**given, size=size)
+
+    def side(self, task: Task | None) -> int:
+        """Side of a crop: as asked, else the task's, else what the network was made for; pixels."""
+        return self.size or (task.images.size if task else input_size(self._network(None)))
+
+    def settings(self, pixels: PixelPolicy) -> TrainConfig:
+        """Give the training of such crops."""
+        shift = hu_shift(pixels.windows) if pixels.windows else ViewConfig.intensity
+        augmented = self.augment or ViewConfig(intensity=shift)
+        network = self._network(pixels.size)
+        return TrainConfig(network, pixels, self.stages, self.head, self.learn, augmented)
+
+
+def read_config(path: Path) -> Asked:
+    """Read a training's config file: TOML or JSON.
+
+    Top level: ``crop``, ``size``, ``schedule`` (a name) or tables ``[[stage]]``, and the sections ``[backbone]``,
+    ``[head]``, ``[learn]`` and ``[augment]`` with the fields of their classes.
+
+    Raises
+    ------
+    UserError
+        It cannot be read, or names what there is not.
+    """
+    try:
+        text = path.read_text("utf-8")
+        content = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+    except (OSError, ValueError) as error:
+        raise UserError("cannot be read as a config", where=path, got=str(error)) from error
+    known = {"crop", "size", "schedule", "stage", "backbone", *_SECTIONS}
+    _refuse(path, "", content, known)
+    parts: dict[str, Any] = {name: content[name] for name in ("crop", "size") if name in content}
+    backbone = content.get("backbone", {})
+    _refuse(path, "backbone", backbone, set(_BACKBONE))
+    for name, kind in _SECTIONS.items():
+        own = content.get(name)
+        if own is None:
+            continue
+        _refuse(path, name, own, {f.name for f in fields(kind)})
+        parts[name] = kind(**{n: tuple(v) if isinstance(v, list) else v for n, v in own.items()})
+    if "stage" in content:
+        parts["stages"] = stages_from(content["stage"], path)
+    elif "schedule" in content:
+        parts["stages"] = read_schedule(str(content["schedule"]))
+    return Asked(backbone=backbone, **parts)
+
+
+def _refuse(path: Path, section: str, content: Mapping[str, Any], known: set[str]) -> None:
+    unknown = sorted(set(content) - known)
+    if unknown:
+        where = f"{path} [{section}]" if section else str(path)
+        raise UserError(
+            "unknown settings", where=where, got=offenders(unknown), do=f"Known: {', '.join(sorted(known))}"
+        )

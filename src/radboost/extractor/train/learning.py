@@ -1,0 +1,219 @@
+"""One stage of one network, as pytorch-lightning runs it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import lightning.pytorch as pl
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
+
+from radboost.data.task import Task
+from radboost.extractor.train.batches import Batch, ExampleSet, Order, deal, loader, stream_seed
+from radboost.extractor.train.config import TrainConfig
+from radboost.extractor.train.network import Classifier
+from radboost.extractor.train.objective import Goal, to_probabilities
+from radboost.extractor.train.stages import Stage
+from radboost.extractor.views import augment
+from radboost.metrics import auc, log_loss
+
+__all__ = ["Learning", "Material", "inner_scores", "shown"]
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Material:
+    """What one network learns from.
+
+    Attributes
+    ----------
+    task
+        Its targets.
+    examples
+        All of them.
+    train, inner
+        Numbers of the examples that are learnt from, and of those that choose the epoch.
+    first
+        Class of the first target of each example, -1 unlabelled: what samplers look at.
+    goal
+        What is minimised.
+    """
+
+    task: Task
+    examples: ExampleSet
+    train: IntArray
+    inner: IntArray
+    first: IntArray
+    goal: Goal
+
+
+class Learning(pl.LightningModule):
+    """A network in one stage.
+
+    Parameters
+    ----------
+    network
+        It learns in place.
+    material
+        From what.
+    config
+        How.
+    stage
+        Which layers, and how fast.
+    words
+        What names its streams of random numbers: fold and stage.
+    """
+
+    def __init__(
+        self, network: Classifier, material: Material, config: TrainConfig, stage: Stage, words: tuple[object, ...]
+    ) -> None:
+        super().__init__()
+        self.network, self._material, self._config, self._stage = network, material, config, stage
+        self._words = (config.seed, *words)
+        self._seen: list[tuple[Tensor, Tensor, Tensor]] = []
+        self._plateau: ReduceLROnPlateau | None = None
+        self._restored: dict[str, Any] | None = None
+        self.scores: dict[str, float] = {}
+
+    # What pytorch-lightning asks for.
+
+    def train_dataloader(self) -> Any:
+        """Batches of an epoch; asked again for each, in the order that the epoch's number decides."""
+        learn, found = self._config.learn, self._material
+        whole = learn.batch_size * self._world[1]
+
+        def order(epoch: int) -> IntArray:
+            seed = stream_seed(*self._words, "order", epoch)
+            return deal(found.first[found.train], found.train, learn.sampler, whole, seed)
+
+        return self._loader(Order(order, lambda: self.current_epoch, learn.batch_size, self._world))
+
+    def val_dataloader(self) -> Any:
+        """Batches of the inner examples."""
+        order = Order(lambda _: self._material.inner, lambda: 0, 2 * self._config.learn.batch_size, self._world)
+        return self._loader(order)
+
+    def configure_optimizers(self) -> Any:
+        """Adam with a rate for each block, and how the rates fall."""
+        learn, stage = self._config.learn, self._stage
+        rates = [rate * self._world[1] for rate in stage.rates(len(self.network.blocks))]
+        groups = self.network.let_learn(rates)
+        optimiser = torch.optim.Adam(groups, weight_decay=learn.weight_decay)
+        if learn.rate == "plateau":
+            # Stepped by ourselves at the end of an epoch, before its checkpoint is written: pytorch-lightning does it
+            # after, and a resumed run would go on with the old rate.
+            self._plateau = ReduceLROnPlateau(optimiser, "min", factor=0.5, patience=3)
+            return optimiser
+        steps = max(1, int(self.trainer.estimated_stepping_batches))
+        fall = _fall(learn.rate, learn.warm_up, steps)
+        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": LambdaLR(optimiser, fall), "interval": "step"}}
+
+    def on_train_epoch_start(self) -> None:
+        """Learn: backbones come in evaluation mode, and pytorch-lightning leaves modes as they are."""
+        self.network.train()
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """Seed what is random inside the network, so that a resumed epoch repeats: loaders draw numbers, too."""
+        torch.manual_seed(stream_seed(*self._words, "dropout", self.current_epoch, batch_idx, self._world[0]))
+
+    def on_train_epoch_end(self) -> None:
+        """Let the rate fall where the inner loss has stopped to."""
+        if self._plateau is not None:
+            self._plateau.step(self.scores["loss"])
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add how long the inner loss has not fallen; what is random is seeded anew for every batch."""
+        checkpoint["plateau"] = {} if self._plateau is None else dict(self._plateau.state_dict())
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Bring it back, once the optimiser is there."""
+        self._restored = checkpoint["plateau"]
+
+    def on_train_start(self) -> None:
+        """Bring back what a checkpoint held."""
+        if self._restored is not None and self._plateau is not None:
+            self._plateau.load_state_dict(self._restored)
+
+    def training_step(self, batch: Batch, _: int) -> Tensor:
+        """Loss of a batch of augmented crops."""
+        views, number = self._config.augment.epoch(self.current_epoch)
+        pixels = augment(shown(batch.pixels), batch.ids, number, views)
+        loss = self._material.goal.loss(self.network(pixels, batch.metadata), batch.label, batch.weight)
+        self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=len(batch.ids), sync_dist=True)
+        return loss
+
+    def validation_step(self, batch: Batch, _: int) -> None:
+        """Keep margins; scores are of the whole epoch, never the mean of batches."""
+        margins = self.network(shown(batch.pixels), batch.metadata)
+        self._seen.append((batch.number, margins.float(), batch.label))
+
+    def on_validation_epoch_end(self) -> None:
+        """Score the inner examples."""
+        if self.trainer.sanity_checking:
+            self._seen.clear()
+            return
+        parts = [torch.cat([seen[k] for seen in self._seen]) for k in range(3)]
+        self._seen.clear()
+        if self._world[1] > 1:
+            gathered = self.all_gather(parts)
+            parts = [part.flatten(0, 1) for part in gathered]
+        number, margins, label = (part.cpu().numpy() for part in parts)
+        # Processes share the examples out with some of them twice, so that all have as many.
+        _, once = np.unique(number, return_index=True)
+        scores = inner_scores(self._material.task, margins[once].astype(np.float64), label[once])
+        self.scores = scores
+        for name, value in scores.items():
+            self.log(f"inner/{name}", value)
+
+    # What is our own.
+
+    @property
+    def _world(self) -> tuple[int, int]:
+        return (self.trainer.global_rank, self.trainer.world_size) if self._trainer else (0, 1)
+
+    def _loader(self, order: Order) -> Any:
+        return loader(self._material.examples, order, pin=self._config.device.startswith("cuda"))
+
+
+def shown(pixels: Tensor) -> Tensor:
+    """Bring the bits of uint16 that int16 carries to 0..1."""
+    return (pixels.to(torch.int32) & 0xFFFF).to(torch.float32) / 65535
+
+
+def inner_scores(task: Task, margins: FloatArray, label: IntArray) -> dict[str, float]:
+    """Mean over targets of loss and AUC, under the tasks' weights of classes."""
+    losses, areas = [], []
+    for t, (target, p) in enumerate(zip(task.targets, to_probabilities(task, margins), strict=True)):
+        known = label[:, t] >= 0
+        if not known.any():
+            continue
+        own = label[known, t]
+        weight = np.asarray(target.weights or (1.0,) * len(target.classes))[own]
+        losses.append(log_loss(own, p[known], weight))
+        each = [auc(own == k, p[known, k], weight) for k in target.predicted if 0 < (own == k).sum() < len(own)]
+        areas += [float(np.mean(each))] if each else []
+    return {
+        "loss": float(np.mean(losses)) if losses else math.nan,
+        "auc": float(np.mean(areas)) if areas else 0.5,
+    }
+
+
+def _fall(kind: str, warm_up: float, steps: int) -> Callable[[int], float]:
+    rise = math.ceil(warm_up * steps)
+
+    def factor(step: int) -> float:
+        if step < rise:
+            return (step + 1) / (rise + 1)
+        if kind == "cosine":
+            return 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, steps - rise)))
+        return 1.0
+
+    return factor

@@ -1,0 +1,110 @@
+"""What a training minimises: the targets' log losses, weighted by task and class, in one number a batch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from radboost.data.task import Task
+from radboost.extractor.train.config import LearnConfig
+from radboost.nets.losses import label_losses
+
+__all__ = ["Goal", "base_margins", "to_probabilities"]
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Goal:
+    """The loss of a batch.
+
+    Attributes
+    ----------
+    classes
+        Of each target.
+    factors
+        Class weights of each target (classes,), over its training rows of mean 1.
+    mean_weight
+        Mean task weight of each target's training rows; what a batch's loss is divided by.
+    learn
+        Focal gamma, smoothing, and whether class weights follow the batch.
+    """
+
+    classes: tuple[int, ...]
+    factors: tuple[Tensor, ...]
+    mean_weight: tuple[float, ...]
+    learn: LearnConfig
+
+    @classmethod
+    def of(cls, task: Task, label: IntArray, weight: FloatArray, learn: LearnConfig) -> Goal:
+        """Take class frequencies and weights from training rows: label and weight (n, targets)."""
+        factors, means = [], []
+        for t, target in enumerate(task.targets):
+            k = len(target.classes)
+            totals = np.bincount(label[:, t][label[:, t] >= 0], weight[:, t][label[:, t] >= 0], minlength=k)
+            factor = np.ones(k)
+            if learn.class_weight == "balanced" and totals.sum() > 0:
+                there = totals > 0
+                factor = np.where(there, totals.sum() / (there.sum() * np.where(there, totals, 1.0)), 0.0)
+            factors.append(torch.from_numpy(factor.astype(np.float32)))
+            means.append(float(totals.sum() / max(len(label), 1)) or 1.0)
+        return cls(tuple(len(t.classes) for t in task.targets), tuple(factors), tuple(means), learn)
+
+    def loss(self, margins: Tensor, label: Tensor, weight: Tensor) -> Tensor:
+        """Mean over the batch of the sum over targets.
+
+        Parameters
+        ----------
+        margins
+            (batch, margins of all targets).
+        label, weight
+            (batch, targets): class number and task weight; weight 0 leaves a row out.
+        """
+        total, at = margins.new_zeros(()), 0
+        for t, k in enumerate(self.classes):
+            width = 1 if k == 2 else k
+            hot = torch.nn.functional.one_hot(label[:, t].clamp_min(0), k).to(margins.dtype)
+            soft = hot * (1 - self.learn.soft) + self.learn.soft / k
+            each = label_losses(margins[:, at : at + width], soft, self.learn.focal)
+            own = weight[:, t] * (hot @ self._factor(t, hot * weight[:, t, None]).to(margins))
+            total = total + (own * each).mean() / self.mean_weight[t]
+            at += width
+        return total
+
+    def _factor(self, target: int, hot: Tensor) -> Tensor:
+        if self.learn.class_weight != "batch":
+            return self.factors[target]
+        totals = hot.sum(0)
+        there = totals > 0
+        # Each class that the batch has gets the same share of the batch's weight.
+        return torch.where(there, totals.sum() / (there.sum().clamp_min(1) * totals.clamp_min(1e-12)), 0.0)
+
+
+def base_margins(task: Task, label: IntArray, weight: FloatArray) -> list[float]:
+    """Margins of the weighted class frequencies of rows, (n, targets), all targets side by side."""
+    out: list[float] = []
+    for t, target in enumerate(task.targets):
+        known = label[:, t] >= 0
+        # One row of each class more than there is: a class that no row has keeps a chance.
+        totals = np.bincount(label[known, t], weight[known, t], minlength=len(target.classes)) + 1.0
+        log = np.log(totals / totals.sum())
+        out += [float(log[1] - log[0])] if target.binary else [float(v) for v in log]
+    return out
+
+
+def to_probabilities(task: Task, margins: FloatArray) -> list[FloatArray]:
+    """Probabilities of each target, (n, classes) summing to 1, from margins (n, margins)."""
+    out, at = [], 0
+    for target in task.targets:
+        width = 1 if target.binary else len(target.classes)
+        own = margins[:, at : at + width]
+        own = np.hstack([np.zeros((len(own), 1)), own]) if target.binary else own
+        own = np.exp(own - own.max(axis=1, keepdims=True))
+        out.append(own / own.sum(axis=1, keepdims=True))
+        at += width
+    return out

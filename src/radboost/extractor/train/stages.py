@@ -1,0 +1,116 @@
+"""Stages of training: which layers learn, how fast, for how long.
+
+Layers are named by their place in the network, not by an index of one library's modules: the head, the last N blocks,
+or all. Blocks are those that timm itself groups a network's parameters by, from stem to last.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from radboost.errors import UserError
+
+__all__ = ["SCHEDULES", "Stage", "read_schedule", "stages_from"]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage.
+
+    Attributes
+    ----------
+    name
+        Of the stage, in logs.
+    epochs
+        At most; training may stop earlier.
+    rate
+        Learning rate of the head, and of every layer that learns where `growth` is 1.
+    layers
+        ``head``, ``top:N`` (head and the last N blocks), or ``all``.
+    growth
+        Rate of a block over the rate of the block before it; the last block has `rate` divided by it, and so down to
+        the stem. 1 gives all layers one rate.
+    """
+
+    name: str
+    epochs: int
+    rate: float
+    layers: str = "all"
+    growth: float = 1.0
+
+    def __post_init__(self) -> None:
+        kind, _, number = self.layers.partition(":")
+        known = self.layers in ("head", "all") or (kind == "top" and number.isdigit() and int(number) > 0)
+        if not known:
+            raise UserError("unknown layers", where=f"stage {self.name}", got=self.layers, do="Give head, top:N or all")
+        for what, fine in (("epochs", self.epochs >= 1), ("rate", 0 < self.rate < 1), ("growth", self.growth >= 1)):
+            if not fine:
+                raise UserError(f"{what} out of range", where=f"stage {self.name}", got=getattr(self, what))
+
+    def rates(self, blocks: int) -> list[float]:
+        """Rate of each block, stem first, then of the head; 0 where it does not learn.
+
+        >>> Stage("layerwise", 5, 2e-4, "all", growth=2.0).rates(2)
+        [5e-05, 0.0001, 0.0002]
+        >>> Stage("top", 5, 1e-4, "top:1").rates(2)
+        [0.0, 0.0001, 0.0001]
+        """
+        kind, _, number = self.layers.partition(":")
+        learning = {"head": 0, "top": min(int(number or 0), blocks), "all": blocks}[kind]
+        own = [self.rate / self.growth ** (blocks - k) for k in range(blocks)]
+        return [0.0] * (blocks - learning) + own[blocks - learning :] + [self.rate]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give JSON-able content."""
+        return asdict(self)
+
+
+SCHEDULES: Mapping[str, tuple[Stage, ...]] = {
+    "head": (Stage("head", 10, 1e-3, "head"),),
+    # Shen et al. 2019: last layer, top layers (about layer2 on in a ResNet of stem and four), all.
+    "three-stage": (
+        Stage("head", 3, 1e-3, "head"),
+        Stage("top", 10, 1e-4, "top:3"),
+        Stage("all", 37, 1e-5, "all"),
+    ),
+    # The haemorrhage recipe: twice the rate for each block on the way to the classifier.
+    "layerwise": (Stage("layerwise", 5, 2e-4, "all", growth=2.0),),
+}
+"""Schedules by name."""
+
+
+def read_schedule(name: str) -> tuple[Stage, ...]:
+    """Give a schedule by its name, or read one from a TOML file with a table ``[[stage]]`` a stage.
+
+    Raises
+    ------
+    UserError
+        There is no such schedule, or the file does not describe one.
+    """
+    if name in SCHEDULES:
+        return SCHEDULES[name]
+    path = Path(name)
+    if path.suffix != ".toml":
+        do = f"Give {', '.join(SCHEDULES)}, or a FILE.toml"
+        raise UserError("unknown schedule", where="--schedule", got=name, do=do)
+    try:
+        content = tomllib.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError("cannot be read as a schedule", where=path, got=str(error)) from error
+    return stages_from(content.get("stage", ()), path)
+
+
+def stages_from(content: Sequence[Mapping[str, Any]], where: Path) -> tuple[Stage, ...]:
+    """Build stages from what JSON or TOML holds; raises UserError where they are none."""
+    known = [f.name for f in fields(Stage)]
+    if not content:
+        raise UserError("names no stage", where=where, do=f"Write a table [[stage]] with {', '.join(known)}")
+    try:
+        return tuple(Stage(**each) for each in content)
+    except TypeError as error:
+        do = f"A stage has {', '.join(known)}"
+        raise UserError("does not describe a schedule", where=where, got=str(error), do=do) from error

@@ -1,0 +1,133 @@
+"""A training as a whole: nobody is predicted by a network that saw them, and a kill changes nothing."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from safetensors.torch import load_file
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from radboost.errors import RadboostError, UserError
+from radboost.extractor.train import fit as module
+from radboost.extractor.train.config import HeadConfig, LearnConfig
+from radboost.extractor.train.run import train
+from radboost.extractor.train.stages import Stage
+from radboost.extractor.train.training import Training
+
+
+class Killed(BaseException):
+    pass
+
+
+@pytest.fixture(scope="module")
+def trained(breasts, asked, tmp_path_factory):
+    return train(breasts, tmp_path_factory.mktemp("trained") / "training", asked(head=HeadConfig(metadata=True)))
+
+
+def test_units_are_predicted_by_a_network_that_never_saw_their_group(trained, breasts):
+    table = trained.predictions.table
+    units = breasts.units.set_index("unit_id")
+    (network,) = trained.content["networks"]
+    assert set(table["unit"]) == set(units.index[units["fold"] == 0])
+    assert not set(table["group"]) & set(network["saw"])
+    assert set(network["saw"]) == set(units.loc[units["fold"] != 0, "group_id"])
+    assert table["p"].between(0, 1).all()
+    assert table["fold_hash"].unique().tolist() == [breasts.fold_hash]
+
+
+def test_logs_are_read_back_by_their_library(trained):
+    events = EventAccumulator(str(trained.folder / "fold0" / "tensorboard" / "1-top"))
+    events.Reload()
+    assert {"train/loss", "inner/loss", "inner/auc"} <= set(events.Tags()["scalars"])
+    shown = [each.value for each in events.Scalars("inner/loss")]
+    table = pd.read_csv(trained.folder / "epochs.csv")
+    assert shown == pytest.approx(table.loc[table["stage"] == "top", "inner_loss"].tolist())
+    assert table.groupby("stage", sort=False)["epoch"].count().to_dict() == {"head": 2, "top": 2}
+
+
+def test_the_folder_holds_no_identifier_and_no_pickle(trained, breasts):
+    secret = [*breasts.manifest["path"], *breasts.folds["group"], str(breasts.root)]
+    for path in (p for p in trained.folder.rglob("*") if p.is_file()):
+        assert path.suffix in (".json", ".safetensors", ".parquet", ".csv") or "tfevents" in path.name
+        content = path.read_bytes()
+        assert not [s for s in secret if len(s) > 5 and s.encode() in content], path
+
+
+def test_frozen_blocks_come_out_as_they_went_in(trained):
+    from radboost.extractor.backbone import BackboneConfig, load_backbone
+
+    before = load_backbone(BackboneConfig("test_resnet", random_init=0, size=32)).model.state_dict()
+    after = load_file(trained.folder / "fold0" / "network.safetensors")
+    moved = {name for name, value in before.items() if not torch.equal(after[f"model.{name}"], value)}
+    assert moved
+    assert all(name.startswith("layer4") for name in moved)
+
+
+@pytest.mark.parametrize("learn", [{}, {"ema": 0.5, "rate": "cosine", "warm_up": 0.2, "accumulate": 2}])
+def test_a_killed_training_goes_on_bit_for_bit(breasts, asked, tmp_path, monkeypatch, learn):
+    config = asked(
+        stages=(Stage("all", 3, 1e-2),),
+        head=HeadConfig("mlp", hidden=4, dropout=0.5),
+        learn=LearnConfig(batch_size=8, inner=0.3, **learn),
+    )
+    whole = train(breasts, tmp_path / "whole", config)
+    keep = module._Keeper.on_train_epoch_end
+
+    def kill(self, trainer, learning):
+        keep(self, trainer, learning)
+        if trainer.current_epoch == 1:
+            raise Killed
+
+    monkeypatch.setattr(module._Keeper, "on_train_epoch_end", kill)
+    with pytest.raises(Killed):
+        train(breasts, tmp_path / "cut", config)
+    monkeypatch.setattr(module._Keeper, "on_train_epoch_end", keep)
+    cut = train(breasts, tmp_path / "cut", config)
+    one, two = (load_file(each.folder / "fold0" / "network.safetensors") for each in (whole, cut))
+    assert all(torch.equal(value, two[name]) for name, value in one.items())
+    assert whole.predictions.table["p"].tolist() == cut.predictions.table["p"].tolist()
+    # Also the epochs that were not kept.
+    assert pd.read_csv(whole.folder / "epochs.csv").equals(pd.read_csv(cut.folder / "epochs.csv"))
+    assert not [p for p in tmp_path.iterdir() if p.name.startswith(".")]
+
+
+def test_a_stage_that_only_loses_changes_nothing(breasts, asked, tmp_path):
+    stages = (Stage("head", 1, 1e-3, "head"), Stage("all", 1, 0.9, "all"))
+    training = train(breasts, tmp_path / "training", asked(stages=stages))
+    (network,) = training.content["networks"]
+    first, second = network["stages"]
+    assert second["epoch"] == -1
+    assert second["scores"] == first["scores"]
+
+
+def test_a_loss_that_is_not_finite_ends_the_run(breasts, asked, tmp_path, monkeypatch):
+    monkeypatch.setattr("radboost.extractor.train.objective.label_losses", lambda m, *_: m.sum(1) * float("nan"))
+    with pytest.raises(RadboostError, match="the loss is not finite"):
+        train(breasts, tmp_path / "training", asked())
+
+
+def test_what_cannot_be_trained_is_told(breasts, asked, tmp_path):
+    with pytest.raises(UserError, match="has no such fold"):
+        train(breasts, tmp_path / "training", asked(folds=(7,)))
+    with pytest.raises(UserError, match="unknown head"):
+        HeadConfig("transformer")
+    with pytest.raises(UserError, match="is not a radboost training"):
+        Training.load(tmp_path)
+
+
+@pytest.mark.proof
+def test_two_processes_train_as_one_does(breasts, asked, tmp_path):
+    """A global batch of two processes is one process's batch of twice the size, at twice the rate."""
+    stages = (Stage("head", 2, 1e-2, "head"),)
+    pair = train(
+        breasts, tmp_path / "pair", asked(stages=stages, devices=2, learn=LearnConfig(batch_size=4, inner=0.3))
+    )
+    twice = (Stage("head", 2, 2e-2, "head"),)
+    alone = train(breasts, tmp_path / "alone", asked(stages=twice, learn=LearnConfig(batch_size=8, inner=0.3)))
+    one, two = (each.predictions.table["p"].to_numpy() for each in (pair, alone))
+    assert np.abs(one - two).max() < 0.02
+    assert json.dumps(pair.content["config"]["devices"]) == "2"
