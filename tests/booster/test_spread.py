@@ -74,8 +74,8 @@ def test_only_large_fits_of_trees_on_a_cluster_are_split(learner, rows, engine, 
 @pytest.fixture(scope="module")
 def team(cluster):
     # From here on both cores are taken, so that a run of its own must come before.
-    with Gang(cluster, Share, 2, Needs(1)) as gang:
-        yield Spread(gang, node_address(), 100)
+    with Spread(Gang(cluster, Share, 2, Needs(1)), node_address(), 100) as team:
+        yield team
 
 
 def made(classes: int, seed: int = 1, n: int = 900) -> Rows:

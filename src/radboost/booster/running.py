@@ -107,10 +107,10 @@ def _elsewhere(
         if spread:
             count = config.workers or sum(needs.fit(node) for node in cluster.nodes())
             progress.say(f"{len(spread)} fits of more than {config.split_rows} rows are split over {count} workers")
-            with Gang(cluster, Share, count, needs) as gang, threadpool_limits(limits=1):
-                for told in gang.ask("describe"):
+            gang = Gang(cluster, Share, count, needs)
+            with Spread(gang, node_address(), config.split_rows) as team, threadpool_limits(limits=1):
+                for told in team.environments():
                     _same_libraries(told)
-                team = Spread(gang, node_address(), config.split_rows)
                 together = replace(work, recipe=replace(work.recipe, team=team))
                 # Columns are prepared here, one fold at a time; workers get their rows of them.
                 shelf = Shelf(together, spread)

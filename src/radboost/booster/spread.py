@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib import import_module
+from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -53,12 +55,12 @@ def deal_shares(fold: IntArray, workers: int) -> list[IntArray]:
 
 
 class Spread:
-    """A `radboost.booster.recipe.Team` of processes on the nodes of a cluster.
+    """A `radboost.booster.recipe.Team` of processes on the nodes of a cluster; a context manager.
 
     Parameters
     ----------
     gang
-        Of `Share`, connected.
+        Of `Share`, not entered yet.
     host
         Address of this machine, as the nodes see it.
     bound
@@ -70,6 +72,25 @@ class Spread:
         self._joined: dict[str, Any] = {}
         self._loaded: tuple[Any, Any] = None, None
         self._shares: list[IntArray] = []
+
+    def __enter__(self) -> Spread:
+        self._gang.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._gang.__exit__(kind, error, trace)
+        if (tracker := self._joined.pop("xgboost", None)) is not None:
+            from xgboost.core import XGBoostError
+
+            # After a worker's death it complains of who did not say goodbye; what happened was told already.
+            with suppress(XGBoostError):
+                tracker.free()
+
+    def environments(self) -> list[dict[str, str]]:
+        """Tell the versions of the libraries of each worker."""
+        return self._gang.ask("describe")
 
     def library(self, learner: str, rows: Rows, inner: Inner, recipe: Recipe) -> Library | None:
         """See `radboost.booster.recipe.Team`."""
@@ -103,8 +124,8 @@ class Spread:
 
             tracker = RabitTracker(n_workers=len(ranks), host_ip=self._host, sortby="task")
             tracker.start()
-            self._gang.deal("join_xgboost", [tracker.worker_args()] * len(ranks), ranks)
             self._joined[learner] = tracker
+            self._gang.deal("join_xgboost", [tracker.worker_args()] * len(ranks), ranks)
             return
         ports = self._gang.ask("free_port")
         machines = ",".join(f"{host}:{port}" for host, port in zip(self._gang.hosts, ports, strict=True))
