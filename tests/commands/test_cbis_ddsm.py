@@ -1,0 +1,60 @@
+"""CBIS-DDSM by its commands: patches of five classes, and abnormalities up to predictions for another population."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from radboost.booster.run import Run
+from radboost.data.cohort import Cohort
+from radboost.data.phantom.cbis import CbisPhantom, write_cbis_ddsm
+
+FEW = CbisPhantom(patients=10, seed=2, pixels=256)
+PHANTOM = CbisPhantom(patients=30, seed=2, pixels=256)
+# Denser breasts than those that are learnt from.
+EXAMS = CbisPhantom(patients=10, seed=2, pixels=256, first_patient=900, density_mix={"2": 0.3, "3": 0.5, "4": 0.2})
+NETWORK = ("--backbone", "test_resnet", "--random-init", 0, "--size", 64, "--workers", 1)
+
+
+def test_patches_from_the_folder_to_a_blend(radboost, tmp_path):
+    write_cbis_ddsm(tmp_path / "data", FEW)
+    cohort, store, run, blend = (tmp_path / n for n in ("cohort", "store", "run", "blend"))
+    words = ("--patches", "s10", "--size", 48, "--folds", 2, "--workers", 1)
+    text = radboost("index", tmp_path / "data", "--task", "cbis-ddsm", "--out", cohort, *words).output
+    assert "benign calcification" in text
+    radboost("crops", cohort, "--out", tmp_path / "crops", "--sample", 6, "--workers", 1, "--size", 64)
+    assert len(list((tmp_path / "crops").rglob("*.png"))) >= 6
+    radboost("extract", cohort, "--out", store, *NETWORK)
+    radboost("fit-boost", cohort, store, "--out", run, "--learner", "logistic")
+    radboost("blend", "safe", run, "--out", blend)
+    table = Run.load(run).predictions.table
+    table = table[table["member"] == "logistic/fused"]
+    units = table.pivot(index="unit", columns="class", values="p")
+    assert len(units) == len(Cohort.load(cohort).units)
+    np.testing.assert_allclose(units.sum(axis=1), 1)
+    label = table.drop_duplicates("unit").set_index("unit")["y"]
+    # Ten a region and ten a film, and a class for each kind and pathology.
+    assert set(label) == set(range(5))
+
+
+def test_abnormalities_to_a_risky_blend_for_another_population(radboost, tmp_path):
+    write_cbis_ddsm(tmp_path / "data", PHANTOM)
+    write_cbis_ddsm(tmp_path / "exams", EXAMS)
+    cohort, target, store, run = (tmp_path / n for n in ("cohort", "target", "store", "run"))
+    for data, out in (("data", cohort), ("exams", target)):
+        words = ("--task", "cbis-ddsm", "--out", out, "--folds", 2, "--workers", 1)
+        radboost("index", tmp_path / data, *words)
+    weights = tmp_path / "weights.csv"
+    radboost("weights", cohort, "--target", target, "--on", "density", "--out", weights)
+    radboost("extract", cohort, "--out", store, *NETWORK)
+    radboost("fit-boost", cohort, store, "--out", run, "--weights", weights, "--learner", "logistic")
+    for policy in ("safe", "risky"):
+        radboost("blend", policy, run, "--out", tmp_path / policy)
+    out = tmp_path / "predictions.csv"
+    words = ("--out", out, "--work", tmp_path / "work", "--workers", 1)
+    radboost("predict", tmp_path / "risky", tmp_path / "exams", *words, "--key", cohort / "key")
+    found = pd.read_csv(out)
+    truth = pd.read_csv(tmp_path / "exams" / "truth" / "regions.csv")
+    assert list(found.columns) == ["abnormality", "malignant"]
+    assert sorted(found["abnormality"]) == sorted(truth["unit"])
+    assert found["malignant"].between(0, 1).all()
