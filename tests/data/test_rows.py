@@ -155,6 +155,52 @@ constants = { set = "B", side = "right" }
     assert Task.from_dict(task.as_dict()) == task
 
 
+REGIONS = """
+table = "a.csv"
+unit = "id"
+group = "who"
+[targets.grade]
+classes = ["low", "high"]
+[images]
+paths = "{film}.dcm"
+crop = "box"
+box = ["left", "top", "right", "bottom"]
+[regions]
+paths = ["masks/{id}.png"]
+picture = ["film"]
+columns = ["kind", "grade"]
+classes = { cyst_low = "cyst", mass_low = "low mass", mass_high = "high mass" }
+"""
+
+
+def test_a_task_file_may_declare_regions(tmp_path):
+    path = tmp_path / "films.toml"
+    path.write_text(REGIONS)
+    task = get_task(str(path))
+    assert task.regions is not None
+    assert task.regions.names == ("background", "cyst", "low mass", "high mass")
+    # Boxes come from the masks, and what the masks' paths name from the table.
+    assert task.structure_columns == {"id", "who", "film", "kind", "grade"}
+    assert Task.from_dict(task.as_dict()) == task
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (('picture = ["film"]', ""), "needs picture"),
+        (('box = ["left", "top", "right", "bottom"]', ""), "box"),
+        (('"cyst"', '"background"'), "background"),
+        (('"masks/{id}.png"', '"masks/{id.png"'), "cannot be read"),
+        (('columns = ["kind", "grade"]', 'colums = ["kind"]'), "unknown keys"),
+    ],
+)
+def test_a_wrong_region_is_told(tmp_path, change, message):
+    path = tmp_path / "films.toml"
+    path.write_text(REGIONS.replace(*change))
+    with pytest.raises(TaskError, match=message):
+        get_task(str(path))
+
+
 def test_the_four_tables_of_cbis_ddsm(shared_data):
     task = get_task("cbis-ddsm")
     rows = read_rows(shared_data / "cbis-ddsm", task, new_exams=False).table

@@ -49,7 +49,7 @@ class Regions:
         for name in ("paths", "picture", "columns", "classes"):
             if not getattr(self, name):
                 raise TaskError(f"[regions] needs {name}")
-        if self.background in self.names[1:]:
+        if self.background in {name for _, name in self.classes}:
             raise TaskError("[regions] background is also a class of findings", got=self.background)
         if not 0 <= self.margin <= 4:
             raise TaskError("[regions] margin must be a share from 0 to 4", got=self.margin)

@@ -10,7 +10,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from radboost.data.task import Images, LongTable, Metadata, Part, Slots, Stacked, Submission, Target, Task
+from radboost.data.task import Images, LongTable, Metadata, Part, Regions, Slots, Stacked, Submission, Target, Task
 from radboost.errors import TaskError, offenders
 
 __all__ = ["read_task"]
@@ -31,6 +31,7 @@ _TOP = {
     "long",
     "from_headers",
     "stacked",
+    "regions",
 }
 _PARTS: dict[str, type] = {
     "images": Images,
@@ -39,6 +40,7 @@ _PARTS: dict[str, type] = {
     "submission": Submission,
     "long": LongTable,
     "stacked": Stacked,
+    "regions": Regions,
 }
 _TARGET = {f.name for f in fields(Target)} - {"name"}
 
@@ -74,6 +76,9 @@ def read_task(path: Path) -> Task:
     }
     if "stacked" in content:
         parts["stacked"] = _stacked(path, content["stacked"])
+    if "regions" in content:
+        classes = _pairs(path, "[regions] classes", content["regions"].get("classes", {}), "class")
+        parts["regions"] = {"picture": [], "columns": [], "paths": [], **content["regions"], "classes": classes}
     _texts(path, parts)
     return Task.from_dict(parts)
 
@@ -153,6 +158,7 @@ def _texts(path: Path, parts: dict[str, Any]) -> None:
     listed = (
         ("metadata", ("numeric", "categorical", "forbidden", "headers", "relative", "categories")),
         ("slots", ("values", "pool")),
+        ("regions", ("paths", "picture", "columns")),
     )
     for name, keys in listed:
         lists |= {f"{name}.{key}": parts.get(name, {}).get(key, []) for key in keys}
