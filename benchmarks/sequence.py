@@ -5,7 +5,8 @@ here of patients apart. Then another phantom in the layout of the RSNA haemorrha
 task rsna-ich, embedded by that network, and learned from out of fold by patient. Boosters see a slice alone, or beside
 it the mean of its neighbours and the difference from it. The score is the challenge's: (2 LL_any + the sum of the other
 five) / 7; intervals and paired differences are drawn by patient. With ``--epochs 0`` the network stays untrained; with
-``--work FOLDER`` a run that was cut off goes on.
+``--parts`` the heads are also fitted without what they do for few series; with ``--work FOLDER`` a run that was cut off
+goes on.
 """
 
 from __future__ import annotations
@@ -15,11 +16,12 @@ import os
 import platform
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
+from types import ModuleType
+from unittest.mock import patch
 
 import numpy as np
 import pandas as pd
@@ -29,6 +31,7 @@ from safetensors.torch import save_file
 
 from radboost.booster.config import BoostConfig
 from radboost.booster.crossfit import fit_boost
+from radboost.booster.sequence import judge, plan
 from radboost.data.cohort import Cohort
 from radboost.data.crop import PixelPolicy
 from radboost.data.index import IndexConfig, index
@@ -44,7 +47,14 @@ from radboost.metrics import Bootstrap, Scored, auc, clustered_difference, clust
 HEADS = ("residual", "pooled-res")
 BOOSTERS = ("lightgbm", "xgboost")
 REACHES = (0, 1, 2)
+PARTS: dict[str, tuple[ModuleType, str, object]] = {
+    "without noise": (plan, "NOISE", 0.0),
+    "without shares of the margin": (judge, "SHARES", (1.0,)),
+    "with 20 steps an epoch": (plan, "LEAST_STEPS", dict.fromkeys(HEADS, 20)),
+}
+"""What `--parts` sets aside: module, constant and the value it then has."""
 NETWORK = "test_resnet"
+BATCH, RATE = 32, 3e-3
 HALF = (0.5, 0.5, 0.5)
 APART = 1_000_000
 """First patient of those that the network is trained on."""
@@ -67,13 +77,14 @@ def trained(options: argparse.Namespace, file: Path) -> None:
     torch.manual_seed(options.seed)
     network = timm.create_model(NETWORK, pretrained=False, num_classes=len(task.targets))
     weight = torch.tensor([t.weights[0] if t.weights else 1.0 for t in task.targets])
-    steps = options.epochs * -(-len(x) // 64)
-    optimiser = torch.optim.AdamW(network.parameters(), lr=2e-3, weight_decay=0.01)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 2e-3, total_steps=max(1, steps))
+    steps = options.epochs * -(-len(x) // BATCH)
+    optimiser = torch.optim.AdamW(network.parameters(), lr=RATE, weight_decay=0.05)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, RATE, total_steps=max(1, steps))
     for epoch in range(options.epochs):
         order, total = torch.randperm(len(x)), 0.0
-        for rows in order.split(64):
-            batch = x[rows].flip(-1) if torch.rand(()) < 0.5 else x[rows]
+        for rows in order.split(BATCH):
+            batch = x[rows].roll(tuple(torch.randint(-3, 4, (2,)).tolist()), (-2, -1))
+            batch = batch.flip(-1) if torch.rand(()) < 0.5 else batch
             terms = torch.nn.functional.binary_cross_entropy_with_logits(network(batch), y[rows], reduction="none")
             loss = (terms * weight).sum(dim=1).mean() / weight.sum()
             optimiser.zero_grad()
@@ -106,24 +117,25 @@ def prepared(options: argparse.Namespace, folder: Path) -> tuple[Cohort, Embeddi
     return cohort, store
 
 
-def fitted(cohort: Cohort, store: EmbeddingStore, folder: Path) -> Iterator[tuple[str, pd.DataFrame]]:
+def fitted(cohort: Cohort, store: EmbeddingStore, options: argparse.Namespace, folder: Path) -> dict[str, pd.DataFrame]:
     """Out-of-fold predictions by name: the boosters for each reach of neighbours, and the heads."""
-    task = cohort.need_task()
-    for reach in REACHES:
-        learners = (*BOOSTERS, *HEADS) if reach == 0 else BOOSTERS
-        own = replace(cohort, task=replace(task, slots=replace(task.slots, neighbours=reach)))
-        for learner in learners:
-            name = f"{learner}, {reach} on each side" if reach else learner
-            kept = folder / f"{learner}-{reach}.parquet"
-            if kept.is_file():
-                yield name, pd.read_parquet(kept)
-                continue
-            begun = time.process_time()
+    task, out = cohort.need_task(), {}
+    contenders: list[tuple[str, int, str]] = [(learner, 0, "") for learner in (*HEADS, *BOOSTERS)]
+    contenders += [(learner, reach, "") for reach in REACHES[1:] for learner in BOOSTERS]
+    contenders += [(head, 0, part) for head in HEADS for part in PARTS if options.parts]
+    for learner, reach, part in contenders:
+        name = ", ".join(filter(None, [learner, part, f"{reach} on each side" if reach else ""]))
+        kept = folder / f"{name.replace(', ', '-').replace(' ', '_')}.parquet"
+        if not kept.is_file():
+            own = replace(cohort, task=replace(task, slots=replace(task.slots, neighbours=reach)))
             config = BoostConfig(learners=(learner,), blocks=("image",), seeds=1, workers=1)
-            table = fit_boost(own, [store], config).predictions.table
+            begun = time.process_time()
+            with patch.object(*PARTS[part]) if part else nullcontext():
+                table = fit_boost(own, [store], config, keep=folder / f".{kept.stem}").predictions.table
             table.sort_values(["target", "unit"], ignore_index=True).to_parquet(kept)
             print(f"  {name}: {time.process_time() - begun:.0f} s of one core", flush=True)
-            yield name, pd.read_parquet(kept)
+        out[name] = pd.read_parquet(kept)
+    return out
 
 
 def with_prior(tables: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
@@ -157,7 +169,7 @@ def report(tables: dict[str, pd.DataFrame]) -> None:
     print("\npaired differences of the loss, head minus booster, and how probably the head is the better one")
     for head in HEADS:
         for name in rows:
-            if name in ("prior", *HEADS):
+            if not name.startswith(BOOSTERS):
                 continue
             found = clustered_difference(log_loss, rows[head], rows[name].p, how)
             print(
@@ -171,10 +183,11 @@ def main() -> None:
     parser.add_argument("--patients", type=int, default=100)
     parser.add_argument("--prevalence", type=float, default=0.7, help="share of patients with a bleed")
     parser.add_argument("--pixels", type=int, default=64)
-    parser.add_argument("--taught", type=int, default=60, help="other patients, whom the network is trained on")
-    parser.add_argument("--epochs", type=int, default=8, help="of the network")
+    parser.add_argument("--taught", type=int, default=120, help="other patients, whom the network is trained on")
+    parser.add_argument("--epochs", type=int, default=12, help="of the network")
     parser.add_argument("--folds", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--parts", action="store_true", help="also heads without what they do for few series")
     parser.add_argument("--work", type=Path, help="keep all here, to go on after a cut")
     options = parser.parse_args()
     names = ("radboost", "torch", "timm", "lightgbm", "xgboost", "numpy")
@@ -194,7 +207,7 @@ def main() -> None:
         )
         print("positive: " + ", ".join(f"{name} {share:.3f}" for name, share in labels.mean().items()), flush=True)
         print(f"  prepared in {time.perf_counter() - begun:.0f} s", flush=True)
-        report(dict(fitted(cohort, store, folder)))
+        report(fitted(cohort, store, options, folder))
     loads = f"{load:.1f} at the start, {os.getloadavg()[0]:.1f} at the end"
     print(f"\n{time.perf_counter() - begun:.0f} s; load of the machine {loads}, {os.cpu_count()} cores")
     print(f"threads: OMP_NUM_THREADS={os.environ.get('OMP_NUM_THREADS', 'unset')}, numpy {np.__version__}")
