@@ -24,7 +24,11 @@ def index(
     key: Annotated[Path | None, typer.Option("--key", help="Key file of a cohort whose stores shall join.")] = None,
     frames: Annotated[str, typer.Option("--frames", help="Of multi-frame files: middle, first or all.")] = "middle",
     headers: Annotated[
-        str, typer.Option("--headers", help="Header features: none, geometry, pixels (decodes all) or all.")
+        str,
+        typer.Option(
+            "--headers",
+            help="Header features: none, geometry, pixels (decodes all), or all, with a table of every element.",
+        ),
     ] = "none",
     patches: Annotated[
         str | None, typer.Option("--patches", help="Units are patches: s1, s1-big, s10, a number, or grid.")

@@ -110,6 +110,9 @@ class Cohort:
     unit_features
         The task's columns as ``metadata.<name>``, one row a `unit`, where units that differ in them share crops; None
         where the manifest has them.
+    elements
+        Every element of the headers, one row an image, see `radboost.data.element_table`; None where they were not
+        asked for, and once saved.
     """
 
     root: Path
@@ -125,6 +128,7 @@ class Cohort:
     series: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=SERIES))
     headers: pd.DataFrame | None = None
     unit_features: pd.DataFrame | None = None
+    elements: pd.DataFrame | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         for name, table, columns in (
@@ -236,6 +240,9 @@ class Cohort:
                 getattr(self, name).to_parquet(folder / f"{name}.parquet", index=False)
             if self.headers is not None:
                 self.headers.to_parquet(folder / "headers.parquet", index=False)
+            if self.elements is not None:
+                self.elements.to_parquet(folder / "elements.parquet", index=False)
+                self.elements.to_csv(folder / "elements.csv", index=False)
             if self.unit_features is not None:
                 self.unit_features.to_parquet(folder / UNIT_FEATURES, index=False)
             (folder / "quarantine").mkdir()

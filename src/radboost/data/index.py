@@ -13,6 +13,7 @@ import pandas as pd
 from radboost.data import table as tables
 from radboost.data.cohort import LINKS, METADATA, TARGETS, Cohort
 from radboost.data.dicom import Header
+from radboost.data.element_table import element_table
 from radboost.data.frame_values import frame_values
 from radboost.data.header_features import check_headers, header_features, widened
 from radboost.data.identity import new_key
@@ -60,7 +61,7 @@ class IndexConfig:
         The first file that cannot be read ends the run.
     headers
         Which header features the cohort holds: ``none``, ``geometry``, ``pixels`` (which decodes every image) or
-        ``all``; and in any case those that the task declares.
+        ``all``, which also makes a table of every element; and in any case those that the task declares.
     journal
         File that takes down what was read, so that a run that was cut off goes on; to be removed by the caller once
         the cohort is saved. None: nothing is kept.
@@ -128,10 +129,11 @@ def index(
     """
     config, progress = config or IndexConfig(), progress or Silent()
     check_headers(config.headers)
+    whole = config.headers == "all"
     if task is not None:
         config = replace(config, headers=widened(config.headers, task.metadata.headers))
     with Journal(config.journal, root) as journal:
-        job = _Job(root, config, journal, progress)
+        job = _Job(root, config, journal, progress, whole)
         cohort = _folder(job) if task is None else _table(job, task)
     if set(cohort.cohort.manifest["path"]) <= set(cohort.cohort.quarantine["path"]):
         bad = len(cohort.cohort.quarantine)
@@ -149,6 +151,8 @@ class _Job:
     config: IndexConfig
     journal: Journal
     progress: Progress
+    whole: bool
+    """Whether every element of the headers is asked for, and not only what the task widened the choice to."""
 
     def scan(self, paths: Sequence[str]) -> Scan:
         return scan(self.root, paths, self.config.reading, self.journal, self.progress)
@@ -169,13 +173,16 @@ class _Job:
         """Make the manifest, the crop id of each row, and the tables that describe the crops."""
         arranged, config = arrange(found.headers), self.config
         manifest, ids = build_manifest(crops, found, arranged, key, where)
-        described: _Described = {"series": arranged.table, "headers": None, "unit_features": None}
+        described: _Described = {"series": arranged.table, "headers": None, "unit_features": None, "elements": None}
         if config.headers != "none":
             values = {}
             if config.headers != "geometry":
                 sources = config.reading, self.journal
                 values = frame_values(self.root, found, config.frames, sources, self.progress)
             described["headers"] = header_features(manifest, found, arranged, config.headers, values)
+        if self.whole:
+            how = config.reading, self.progress
+            described["elements"] = element_table(self.root, manifest, found, key, how)
         return manifest, ids, described
 
 
@@ -185,6 +192,7 @@ class _Described(TypedDict):
     series: pd.DataFrame
     headers: pd.DataFrame | None
     unit_features: pd.DataFrame | None
+    elements: pd.DataFrame | None
 
 
 @dataclass(frozen=True)
