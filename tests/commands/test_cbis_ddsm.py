@@ -10,7 +10,7 @@ from radboost.data.cohort import Cohort
 from radboost.data.phantom.cbis import CbisPhantom, write_cbis_ddsm
 
 FEW = CbisPhantom(patients=10, seed=2, pixels=256)
-PHANTOM = CbisPhantom(patients=30, seed=2, pixels=256)
+PHANTOM = CbisPhantom(patients=20, seed=2, pixels=256)
 # Denser breasts than those that are learnt from.
 EXAMS = CbisPhantom(patients=10, seed=2, pixels=256, first_patient=900, density_mix={"2": 0.3, "3": 0.5, "4": 0.2})
 NETWORK = ("--backbone", "test_resnet", "--random-init", 0, "--size", 64, "--workers", 1)
