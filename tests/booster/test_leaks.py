@@ -11,9 +11,10 @@ import pytest
 
 from radboost.booster.crossfit import BoostConfig, fit_boost
 from radboost.booster.design import build_design
-from radboost.booster.leaks import LEAKS, TRAINED_GROUPS, check_leaks
+from radboost.booster.leaks import LEAKS, check_leaks
 from radboost.booster.run import Run
 from radboost.data.cohort import Cohort
+from radboost.data.networks import TRAINED_GROUPS
 from radboost.data.task import Metadata
 from radboost.errors import FormatError, LeakError, UserError
 
@@ -73,7 +74,9 @@ def columns(cohort: Cohort, store):
 
 
 def training(cohort: Cohort, store):
-    trained = cohort.hashed("group", [two_patients(cohort)[0]])
+    """The network of fold 1 saw a patient that it is to help judge."""
+    folds = cohort.folds.set_index("group")["fold"]
+    trained = cohort.hashed("group", [folds.index[folds == 1][0]])
     return cohort, replace(store, config={TRAINED_GROUPS: {"fold0": [], "fold1": trained}})
 
 
@@ -157,6 +160,16 @@ def test_columns_are_looked_for_in_the_table_of_new_exams(make, tmp_path: Path) 
         check(cohort, store)
     (tmp_path / "test.csv").write_text("patient,side,site,age\n1,L,A,50\n")
     assert check(cohort, store) == []
+
+
+def test_networks_of_folds_may_see_the_patients_of_other_folds(make) -> None:
+    cohort, store = make(**SIZE)
+    folds = cohort.folds.set_index("group")["fold"]
+    saw = {f"fold{k}": cohort.hashed("group", folds.index[folds != k]) for k in sorted(set(folds))}
+    assert check(cohort, replace(store, config={TRAINED_GROUPS: saw})) == []
+    # A network of no fold helps with all of them.
+    with pytest.raises(LeakError, match="leak 'training'"):
+        check(cohort, replace(store, config={TRAINED_GROUPS: {"network": saw["fold0"]}}))
 
 
 def test_a_damaged_list_of_trained_groups_is_no_proof_of_innocence(make) -> None:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
+import pytest
+
+from radboost.data.store import EmbeddingStore
 from radboost.extractor import train as room
 
 
@@ -41,3 +45,54 @@ def test_the_extra_is_named_where_it_is_absent(radboost, cohort, tmp_path, monke
     monkeypatch.setattr(room, "find_spec", lambda _: None)
     told = radboost("train", cohort, "--out", tmp_path / "training", code=2).stderr
     assert "radboost[train]" in told
+
+
+@pytest.fixture(scope="module")
+def training(radboost, cohort, tmp_path_factory):
+    out = tmp_path_factory.mktemp("training") / "training"
+    schedule = out.with_suffix(".toml")
+    schedule.write_text('[[stage]]\nname = "short"\nepochs = 1\nrate = 0.01\n')
+    words = ("--schedule", schedule, "--size", 32, "--workers", 1, "--device", "cpu", "--random-init", 0)
+    radboost("train", cohort, "--out", out, "--backbone", "test_resnet", *words)
+    return out
+
+
+@pytest.fixture(scope="module")
+def fold_store(radboost, cohort, training):
+    out = training.with_name("store")
+    radboost("extract", cohort, "--training", training, "--out", out, "--workers", 1)
+    return out
+
+
+def test_each_fold_learns_from_its_own_network(radboost, cohort, training, fold_store, new_exams, tmp_path):
+    store = EmbeddingStore.open(fold_store)
+    assert list(store.pools) == ["avg@fold0", "avg@fold1", "avg@fold2"]
+    rows = np.arange(4)
+    assert not np.array_equal(store.read("avg@fold0", rows), store.read("avg@fold1", rows))
+    said = radboost("fit-boost", cohort, fold_store, "--out", tmp_path / "run", "--learner", "logistic").output
+    assert "logistic/fused" in said
+    for fold in range(3):
+        content = json.loads((tmp_path / "run" / "prepared" / "regular" / f"fold{fold}" / "prepared.json").read_text())
+        assert content["blocks"]
+        assert all(f"avg@fold{fold}/" in block["name"] for block in content["blocks"])
+    run = json.loads((tmp_path / "run" / "run.json").read_text())
+    # Members that see embeddings are calibrated, that of the metadata is not.
+    assert sorted(run["calibration"]) == [f"logistic/{b}|regular|cancer" for b in ("fused", "image")]
+    radboost("blend", "safe", tmp_path / "run", "--out", tmp_path / "blend")
+    words = (tmp_path / "blend", new_exams, "--out", tmp_path / "p.csv")
+    assert "--checkpoint" in radboost("predict", *words, code=2).stderr
+    radboost("predict", *words, "--checkpoint", training)
+    assert len((tmp_path / "p.csv").read_text().splitlines()) > 1
+
+
+def test_what_has_no_sense_with_networks_of_folds_is_refused(radboost, cohort, training, fold_store, data, tmp_path):
+    for option in ("--refit", "--share-bins"):
+        words = ("--learner", "lightgbm", option, "--out", tmp_path / "run")
+        assert option in radboost("fit-boost", cohort, fold_store, *words, code=2).stderr
+    words = ("--training", training, "--backbone", "test_vit", "--out", tmp_path / "other")
+    assert "another source" in radboost("extract", cohort, *words, code=2).stderr
+    key = ("--key", cohort / "key", "--folds", "holdout:0.25:3", "--seed", 5)
+    radboost("index", data, "--task", "rsna-breast", "--out", tmp_path / "dealt-anew", *key)
+    told = radboost("fit-boost", tmp_path / "dealt-anew", fold_store, "--out", tmp_path / "run", code=2).stderr
+    # Some patient that a network saw is now to be predicted by it.
+    assert "leak 'training'" in told

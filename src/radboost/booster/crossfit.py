@@ -17,16 +17,17 @@ from radboost.booster.kept import Kept
 from radboost.booster.leaks import check_leaks
 from radboost.booster.learner import LEARNERS
 from radboost.booster.member import BLOCKS, FUSED, IMAGE, METADATA, STORE
-from radboost.booster.outcome import all_models, all_predictions, all_prepared
+from radboost.booster.outcome import all_models, all_predictions, all_prepared, calibrated
 from radboost.booster.run import Run
 from radboost.booster.running import finish, is_spread
 from radboost.booster.tune import SPACES, Search
 from radboost.booster.weights import resolve_weights
 from radboost.data.cohort import TRAIN, Cohort
 from radboost.data.folder import digest, environment
+from radboost.data.networks import fold_of
 from radboost.data.pool import available_cores
 from radboost.data.progress import Progress, Silent
-from radboost.errors import UserError, offenders
+from radboost.errors import MismatchError, UserError, offenders
 
 __all__ = ["LEARNERS", "BoostConfig", "ConfiguredStore", "fit_boost"]
 
@@ -84,6 +85,7 @@ def fit_boost(
         weights = resolve_weights(cohort.units, config.weights, outer)
     design = everything.take(outer)
     folds = _folds(design)
+    _check_networks(design, stores, config, folds)
     blocks, notes = _blocks(design, config)
     notes += [str(leak) for leak in leaks]
     for note in notes:
@@ -100,6 +102,9 @@ def fit_boost(
         notes.append(f"Fits of more than {config.split_rows} rows were split: near those of one process, not equal.")
     kept = None if keep is None else Kept(keep, _fingerprint(work, config, stores, spread))
     done = finish(work, jobs, config, kept, progress)
+    calibration: dict[str, dict[str, Any]] = {}
+    if design.networks:
+        done, calibration = calibrated(work, done)
     content = {
         "task": design.task.as_dict(),
         "fold_hash": design.fold_hash,
@@ -114,10 +119,32 @@ def fit_boost(
         "folds": folds,
         "notes": notes,
         "leaks": [leak.to_dict() for leak in leaks],
+        "calibration": calibration,
         "tuning": [{"job": job.name, **found.search} for job, found in done.items() if found.trials],
         "environment": environment(),
     }
     return Run(content, all_prepared(work, done), all_models(work, done), fitted=all_predictions(work, done, config))
+
+
+def _check_networks(
+    design: Design, stores: Sequence[ConfiguredStore], config: BoostConfig, folds: Sequence[int]
+) -> None:
+    """Refuse embeddings of fold networks that do not fit the folds, and what has no sense with them."""
+    for store in stores:
+        made = store.config.get("fold_hash", design.fold_hash)
+        if made != design.fold_hash:
+            do = "Train on this cohort, or fit on the one that the networks were trained on"
+            raise MismatchError("a store's networks were trained on other folds", got=made[:12], do=do)
+    for store in stores:
+        own = {fold for pool in store.pools if (fold := fold_of(pool)) is not None}
+        lost = sorted(set(folds) - own)
+        if own and lost:
+            do = "Train a network for every fold"
+            raise MismatchError("a store lacks the networks of some folds", got=offenders(lost), do=do)
+    for option, asked in (("--refit", config.refit), ("--share-bins", config.share_bins)):
+        if asked and design.networks:
+            do = "Leave it out: each fold has columns of its own"
+            raise UserError("cannot be had from networks of folds", where=option, do=do)
 
 
 def _folds(design: Design) -> list[int]:

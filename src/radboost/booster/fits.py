@@ -146,7 +146,7 @@ class Work:
         rows, weight = self.design.fold != place.fold, self.weight(place.kind)
         if whole is not None:
             return share_columns(self.design, weight, rows, whole, self.recipe.seed)
-        return prepare_columns(self.design, weight, rows, self.components, self.recipe.seed)
+        return prepare_columns(self.design.for_fold(place.fold), weight, rows, self.components, self.recipe.seed)
 
     def fit(self, job: Job, columns: Columns, parts: Keeper | None = None) -> Done:
         """Do a job with the columns of its kind and fold; `parts` keeps its single fits until it is done."""

@@ -13,10 +13,11 @@ from radboost.booster.design import Design, Store
 from radboost.booster.likeness import alike
 from radboost.booster.telling import BOUND, absent_columns, telling_columns
 from radboost.data.cohort import Cohort
+from radboost.data.networks import TRAINED_GROUPS, network_name
 from radboost.data.table import read_table
 from radboost.errors import FormatError, LeakError, UserError, offenders
 
-__all__ = ["LEAKS", "TRAINED_GROUPS", "Leak", "check_leaks"]
+__all__ = ["LEAKS", "Leak", "check_leaks"]
 
 TOGETHER = "Index the data with folds that keep them together"
 LEAVE_OUT = "Leave them out of the task's metadata and of the header columns"
@@ -37,9 +38,6 @@ LEAKS: Mapping[str, tuple[str, str]] = {
     ),
 }
 """Leaks that are looked for, by the name that allows them: what is wrong, and what helps."""
-
-TRAINED_GROUPS = "trained_groups"
-"""Field of a store's config: the hashed groups that each network was trained on, by the network's name."""
 
 
 @dataclass(frozen=True)
@@ -162,12 +160,19 @@ def _lacking(cohort: Cohort, design: Design) -> list[str]:
 
 
 def _trained(design: Design, stores: Iterable[Store]) -> list[str]:
-    """Groups that some network was trained on, of those that this run judges or holds out."""
+    """Groups that some network was trained on, of those that it is to help judge or that are held out.
+
+    The network of an outer fold helps with that fold alone.
+    """
+    inside = {network_name(int(fold)): set(design.group[design.fold == fold]) for fold in np.unique(design.fold)}
+    outside = inside.pop(network_name(-1), set[str]())
     trained: set[str] = set()
     for store in stores:
         networks = getattr(store, "config", {}).get(TRAINED_GROUPS, {})
         if not isinstance(networks, Mapping):
             do = f"{TRAINED_GROUPS} maps each network to a list of hashed groups"
             raise FormatError("a store does not say who trained its networks", got=store.fingerprint_hash[:8], do=do)
-        trained.update(str(group) for groups in networks.values() for group in groups)
-    return sorted(trained.intersection(design.group.tolist()))
+        for name, groups in networks.items():
+            judged = outside | inside[name] if name in inside else set(design.group)
+            trained |= judged.intersection(map(str, groups))
+    return sorted(trained)

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from radboost.booster.calibration import Platt, fit_platt
 from radboost.booster.config import BoostConfig
 from radboost.booster.design import Design
 from radboost.booster.fits import ALL_ROWS, REGULAR, SHARED, WEIGHTED, Done, Job, Work
-from radboost.booster.member import MemberModel
+from radboost.booster.member import METADATA, MemberModel
 from radboost.booster.prepare import Prepared
 from radboost.booster.raw import RawColumns
-from radboost.booster.rows import FloatArray
+from radboost.booster.rows import FloatArray, IntArray
 from radboost.booster.run import Key
 from radboost.data.predictions import COLUMNS, PART, Predictions
 
-__all__ = ["all_models", "all_predictions", "all_prepared"]
+__all__ = ["all_models", "all_predictions", "all_prepared", "calibrated"]
 
 
 def all_prepared(work: Work, done: Mapping[Job, Done]) -> dict[tuple[str, int], Prepared | RawColumns]:
@@ -88,3 +91,45 @@ def _ordered(table: pd.DataFrame, work: Work, config: BoostConfig) -> pd.DataFra
     }
     order = np.lexsort([table["class"], table["unit"], place["member"], place["kind"], place["target"]])
     return table.iloc[order].reset_index(drop=True)
+
+
+def calibrated(work: Work, done: Mapping[Job, Done]) -> tuple[dict[Job, Done], dict[str, dict[str, Any]]]:
+    """Calibrate all members that see embeddings.
+
+    Returns
+    -------
+    tuple
+        The fits with calibrated out-of-fold probabilities; and the maps for new exams, under
+        ``<learner>/<block>|<kind>|<target>``.
+    """
+    changed = dict(done)
+    maps: dict[str, dict[str, Any]] = {}
+    for learner, kind in dict.fromkeys((job.learner, job.kind) for job in done):
+        jobs = [job for job in done if (job.learner, job.kind) == (learner, kind) and job.fold != ALL_ROWS]
+        for number, target in enumerate(work.design.task.targets):
+            for block in done[jobs[0]].p[number]:
+                if block == METADATA:
+                    continue
+                parts = {job: _rows(work, job, number, done[job].p[number][block]) for job in jobs}
+                for job in jobs:
+                    others = [part for other, part in parts.items() if other != job]
+                    own = _fit(others).apply(done[job].p[number][block])
+                    p = list(changed[job].p)
+                    p[number] = {**p[number], block: own}
+                    changed[job] = replace(changed[job], p=tuple(p))
+                maps[f"{learner}/{block}|{kind}|{target.name}"] = _fit(list(parts.values())).to_dict()
+    return changed, maps
+
+
+def _rows(work: Work, job: Job, target: int, p: FloatArray) -> tuple[FloatArray, IntArray, FloatArray]:
+    """Held-out rows of a job that have a label and weight: probabilities, classes, weights."""
+    held = work.clean.fold == job.fold
+    label = work.clean.label[held, target]
+    weight = work.weight(job.kind)[: len(held)][held, target]
+    kept = (label >= 0) & (weight > 0)
+    return p[kept], label[kept], weight[kept]
+
+
+def _fit(parts: list[tuple[FloatArray, IntArray, FloatArray]]) -> Platt:
+    p, y, weight = (np.concatenate([part[k] for part in parts]) for k in range(3))
+    return fit_platt(p, y, weight)

@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 import numpy as np
 
+from radboost.booster.calibration import Platt
 from radboost.booster.design import Design
 from radboost.booster.fits import ALL_ROWS, SHARED, SHARING
 from radboost.booster.member import MemberModel
@@ -212,12 +213,16 @@ class Run:
                     if place not in x:
                         x[place] = self.prepared[kind, place].transform(design)
                     for target in self.task.targets:
-                        p = self.models[Key(member, kind, target.name, fold)].predict_proba(x[place], order) / len(
-                            folds
-                        )
+                        key = Key(member, kind, target.name, fold)
+                        p = self._calibrated(key, self.models[key].predict_proba(x[place], order)) / len(folds)
                         sums = out[member, kind]
                         sums[target.name] = sums[target.name] + p if target.name in sums else p
         return out
+
+    def _calibrated(self, key: Key, p: FloatArray) -> FloatArray:
+        """Map probabilities as the members were calibrated; see `radboost.booster.calibration`."""
+        found = self.content.get("calibration", {}).get(f"{key.member}|{key.kind}|{key.target}")
+        return p if found is None else Platt.from_dict(found).apply(p)
 
     def _place(self, member: str, fold: int) -> int:
         """Which of the prepared columns a member sees."""

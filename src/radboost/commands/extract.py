@@ -43,6 +43,9 @@ def extract(
     backbone: Backbone = BACKBONE,
     checkpoint: Checkpoint = None,
     random_init: Annotated[int | None, typer.Option("--random-init", help="Untrained weights from this seed.")] = None,
+    training: Annotated[
+        Path | None, typer.Option("--training", help="Networks of `radboost train`, on crops like theirs.")
+    ] = None,
     pool: Pools = None,
     stage: Annotated[int | None, typer.Option("--stage", help="Features after this stage, not the last.")] = None,
     mean: Annotated[str | None, typer.Option("--mean", help="Of the input, R,G,B in 0..1. [default: its own]")] = None,
@@ -76,28 +79,38 @@ def extract(
         # Before torch is imported, too: where decoding shares the cores with the network, threads that spin while they
         # wait for one another take the time that the workers need.
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+        from radboost.errors import UserError
         from radboost.extractor.backbone import BackboneConfig, input_size
         from radboost.extractor.config import ExtractConfig
         from radboost.extractor.extract import extract as run
         from radboost.extractor.views import ViewConfig, hu_shift
         from radboost.report.summaries import extract_table
 
-        network = BackboneConfig(
-            backbone,
-            checkpoint,
-            random_init,
-            size,
-            tuple(pool or ("avg",)),
-            stage,
-            None if mean is None else numbers("--mean", mean),
-            None if std is None else numbers("--std", std),
-        )
-        # Where neither user nor task says, a crop is as large as what the network was made for.
-        side = size or (found.task.images.size if found.task else input_size(network))
-        pixels = pixel_policy(found.task, crop, side, window, full_decode or decode == "cuda")
+        if training is not None:
+            asked = (checkpoint, random_init, stage, mean, std, crop, size, window, pool)
+            if backbone != BACKBONE or any(each is not None for each in asked):
+                do = "Leave out what says what is embedded, and by which network: the training says it"
+                raise UserError("is given beside another source", where="--training", do=do)
+            made = ExtractConfig.of_training(training)
+            network, pixels = made.backbone, made.pixels
+        else:
+            network = BackboneConfig(
+                backbone,
+                checkpoint,
+                random_init,
+                size,
+                tuple(pool or ("avg",)),
+                stage,
+                None if mean is None else numbers("--mean", mean),
+                None if std is None else numbers("--std", std),
+            )
+            # Where neither user nor task says, a crop is as large as what the network was made for.
+            side = size or (found.task.images.size if found.task else input_size(network))
+            pixels = pixel_policy(found.task, crop, side, window, full_decode or decode == "cuda")
+            network = replace(network, size=side)
         windows = pixels.windows
         config = ExtractConfig(
-            replace(network, size=side),
+            network,
             pixels,
             views=ViewConfig(views, views_seed, intensity=hu_shift(windows) if windows else ViewConfig.intensity),
             compile=compile,

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from radboost.data.crop import PixelPolicy
+from radboost.data.networks import TRAINED_GROUPS, network_name
 from radboost.data.pool import Limits
 from radboost.data.store import EmbeddingStore
 from radboost.errors import FormatError, UserError, WeightsError
-from radboost.extractor.backbone import BackboneConfig, checkpoint_sha256
+from radboost.extractor.backbone import BackboneConfig, checkpoint_sha256, training_content
 from radboost.extractor.views import ViewConfig
 
 __all__ = ["DTYPES", "ExtractConfig"]
@@ -115,9 +116,10 @@ class ExtractConfig:
         }
 
     def recipe(self, precision: str) -> dict[str, object]:
-        """Give what `from_config` needs, for `store.json`; holds no path."""
+        """Give what `from_config` needs, for `store.json`, and whom the networks saw; holds no path."""
         pixels = asdict(self.pixels)
         return {
+            **_who_trained(self.backbone),
             "backbone": self.backbone.recipe(),
             "weights": self.backbone.source(),
             "pixels": {**pixels, "windows": [list(window) for window in self.pixels.windows]},
@@ -146,9 +148,7 @@ class ExtractConfig:
         """
         try:
             source = config["weights"]
-            wanted = dict(config["pixels"])
-            wanted["windows"] = tuple((float(c), float(w)) for c, w in wanted["windows"])
-            pixels = PixelPolicy(**{f.name: wanted[f.name] for f in fields(PixelPolicy)})
+            pixels = _pixels(config["pixels"])
             network = _tuples(config["backbone"])
             file = _checked(source, checkpoint)
             backbone = BackboneConfig(**network, checkpoint=file, random_init=source.get("seed"))
@@ -159,9 +159,37 @@ class ExtractConfig:
         return cls(backbone, pixels, precision=precision, dtype=dtype, views=views, expect=expect)
 
     @classmethod
+    def of_training(cls, folder: Path) -> ExtractConfig:
+        """Ask for the embeddings of a training's networks, on crops like those that they learnt from.
+
+        Raises
+        ------
+        UserError
+            The folder is no training.
+        """
+        made = training_content(folder)["config"]
+        pixels = _pixels(made["pixels"])
+        return cls(BackboneConfig(**_tuples(made["backbone"]), checkpoint=folder), pixels)
+
+    @classmethod
     def from_store(cls, store: EmbeddingStore, checkpoint: Path | None = None) -> ExtractConfig:
         """Ask for what made a store; see `from_config`."""
         return cls.from_config(store.config, checkpoint)
+
+
+def _pixels(content: Mapping[str, Any]) -> PixelPolicy:
+    wanted = dict(content)
+    wanted["windows"] = tuple((float(c), float(w)) for c, w in wanted["windows"])
+    return PixelPolicy(**{f.name: wanted[f.name] for f in fields(PixelPolicy)})
+
+
+def _who_trained(backbone: BackboneConfig) -> dict[str, object]:
+    """Say which hashed groups each network of a training saw, and under which folds; nothing for other weights."""
+    if backbone.training is None:
+        return {}
+    content = training_content(backbone.training)
+    saw = {network_name(int(network["fold"])): network["saw"] for network in content["networks"]}
+    return {TRAINED_GROUPS: saw, "fold_hash": content["fold_hash"]}
 
 
 def _checked(source: Mapping[str, Any], checkpoint: Path | None) -> Path | None:
@@ -176,7 +204,7 @@ def _checked(source: Mapping[str, Any], checkpoint: Path | None) -> Path | None:
     if checkpoint is None:
         raise WeightsError("the backbone's weights file is needed", where=source["file"], do=do)
     # Of a folder that gives the architecture only, as for untrained weights, the settings count.
-    found = checkpoint_sha256(checkpoint, weights=source["kind"] == "checkpoint")
+    found = checkpoint_sha256(checkpoint, weights=source["kind"] != "random init")
     if found != source["file_sha256"]:
         raise WeightsError("is not the weights file the features were made with", where=checkpoint, got=found, do=do)
     return checkpoint

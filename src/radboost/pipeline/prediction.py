@@ -15,7 +15,7 @@ import pandas as pd
 
 from radboost.booster.design import Design, build_design
 from radboost.data.cohort import Cohort
-from radboost.data.folder import file_sha256, write_text
+from radboost.data.folder import write_text
 from radboost.data.identity import keyed_hash, read_key
 from radboost.data.index import IndexConfig, index
 from radboost.data.predictions import Predictions, member_name
@@ -24,6 +24,7 @@ from radboost.data.store import EmbeddingStore
 from radboost.data.submission import check_submission, decide, in_order_of, parse_threshold, read_submission, submission
 from radboost.data.task import Task
 from radboost.errors import ExistsError, LeakError, MismatchError, UserError, offenders
+from radboost.extractor.backbone import checkpoint_sha256
 from radboost.extractor.config import ExtractConfig
 from radboost.extractor.extract import extract
 from radboost.pipeline.blending import Blend
@@ -203,9 +204,9 @@ def _beside(out: Path) -> Path:
 def _recipe(made: Mapping[str, Any], config: PredictConfig) -> ExtractConfig:
     """Ask for the features that the blend was fitted on, with the weights file that made them, if one did."""
     file = None
-    if made["weights"]["kind"] == "checkpoint":
+    if made["weights"]["kind"] in ("checkpoint", "training"):
         wanted = made["weights"]["file_sha256"]
-        matching = [path for path in config.checkpoints if path.is_file() and file_sha256(path) == wanted]
+        matching = [path for path in config.checkpoints if path.exists() and checkpoint_sha256(path) == wanted]
         file = (*matching, *config.checkpoints, None)[0]
     recipe = ExtractConfig.from_config(made, file)
     return replace(recipe, device=config.device, batch_size=config.batch_size, workers=config.workers)

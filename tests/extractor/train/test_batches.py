@@ -18,7 +18,7 @@ def test_each_example_comes_once_in_an_order_of_its_epoch():
 
 def test_every_batch_has_a_positive_where_that_is_asked():
     order = deal(LABELS, NUMBERS, "one-positive", 8, 0)
-    batches = [order[start : start + 8] for start in range(0, 50, 8)]
+    batches = [np.array(batch) for batch in Order(lambda _: order, lambda: 0, 8)]
     assert all((LABELS[batch - 100] == 1).any() for batch in batches)
     assert sum(len(batch) for batch in batches) == 50
 
@@ -27,6 +27,10 @@ def test_a_weighted_sampler_draws_classes_alike_and_no_unlabelled_one():
     drawn = np.concatenate([LABELS[deal(LABELS, NUMBERS, "weighted", 8, seed) - 100] for seed in range(40)])
     assert drawn.min() == 0
     assert drawn.mean() == pytest.approx(0.5, abs=0.05)
+
+
+def test_no_batch_is_left_with_a_single_example():
+    assert [len(batch) for batch in Order(lambda _: np.arange(33), lambda: 0, 32)] == [17, 16]
 
 
 @pytest.mark.parametrize("count", [31, 32, 33])

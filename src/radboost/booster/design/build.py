@@ -15,6 +15,7 @@ from radboost.booster.design.order import neighbours, unit_order
 from radboost.booster.design.pooling import Crops, distinct_crops, pool_crops
 from radboost.booster.rows import IntArray
 from radboost.data.cohort import Cohort
+from radboost.data.networks import fold_of
 from radboost.data.task import OPPOSITE, Task
 from radboost.data.unit_table import linked_rows, unit_labels, unit_metadata
 from radboost.errors import MismatchError, UserError, offenders
@@ -99,7 +100,7 @@ class _Job:
                 start = f"{store.fingerprint_hash[:8]}/{pool}" + ("" if statistic == "mean" else f"/crop-{statistic}")
                 for kind, (plus, minus) in kinds.items():
                     x = Gathered(vectors, width, plus, minus)
-                    yield ImageBlock(f"{start}/{kind}", self.task.slots.values, width, x, x.present)
+                    yield ImageBlock(f"{start}/{kind}", self.task.slots.values, width, x, x.present, fold_of(pool))
 
     def _numbers(self, store: Store) -> tuple[IntArray, IntArray, Crops]:
         """Number of the set of crops that each unit sees in each slot, (units, slots), own and opposite; -1 for none.

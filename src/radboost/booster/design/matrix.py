@@ -56,6 +56,9 @@ class ImageBlock:
         Shape (units, parts x width), an array or made on demand; zeros where a part is absent.
     present
         Shape (units, parts): whether the unit has a crop there (for differences: on both sides).
+    network
+        The outer fold whose network made them, which models of that fold alone may see; None for a network that was
+        trained on none of these patients.
     """
 
     name: str
@@ -63,6 +66,7 @@ class ImageBlock:
     width: int
     x: Matrix | Gathered | Stacked
     present: npt.NDArray[np.bool_]
+    network: int | None = None
 
     def take(self, rows: npt.NDArray[np.generic]) -> ImageBlock:
         """Cut to `rows` (positions or a mask); what is made on demand is not copied."""
@@ -126,6 +130,15 @@ class Design:
         cut = {name: getattr(self, name)[rows] for name in _ALIGNED}
         blocks = tuple(block.take(rows) for block in self.blocks)
         return replace(self, blocks=blocks, metadata=self.metadata.iloc[_positions(rows)], **cut)
+
+    @property
+    def networks(self) -> frozenset[int]:
+        """Outer folds whose networks made some of the blocks; empty where all blocks are for all folds."""
+        return frozenset(block.network for block in self.blocks if block.network is not None)
+
+    def for_fold(self, fold: int) -> Design:
+        """Leave out the embeddings of other folds' networks: their columns mean something else."""
+        return replace(self, blocks=tuple(b for b in self.blocks if b.network in (None, fold)))
 
 
 _ALIGNED = ("unit", "group", "fold", "split", "sequence", "position", "label", "task_weight")

@@ -32,7 +32,7 @@ class BackboneConfig:
         so that no path is kept.
     checkpoint
         File of weights, .safetensors or a state dict in .pt or .pth. For a transformers model also the folder that its
-        `save_pretrained` wrote.
+        `save_pretrained` wrote; and the folder of a training, whose networks then take the place of one.
     random_init
         Seed of untrained weights. Without it and without a checkpoint: pretrained weights. With a checkpoint only
         where that is a folder, which then gives the architecture.
@@ -96,6 +96,12 @@ class BackboneConfig:
             object.__setattr__(self, "name", f"{TRANSFORMERS}{_model_type(folder)}")
 
     @property
+    def training(self) -> Path | None:
+        """The checkpoint, where it is the folder of a training: then its fold networks are the backbone."""
+        here = self.checkpoint
+        return here if here is not None and (here / "training.json").is_file() else None
+
+    @property
     def folder(self) -> Path | None:
         """The checkpoint, where it is a folder of a transformers model."""
         here = self.checkpoint
@@ -133,6 +139,8 @@ class BackboneConfig:
             The checkpoint cannot be read.
         """
         found: dict[str, object] = {"kind": "pretrained", "name": self.name}
+        if self.training is not None:
+            return {"kind": "training", "file": "training", "file_sha256": checkpoint_sha256(self.training)}
         if self.random_init is not None:
             found = {"kind": "random init", "seed": self.random_init}
         elif self.checkpoint is not None:

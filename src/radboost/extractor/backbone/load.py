@@ -16,7 +16,7 @@ from radboost.extractor.backbone.timm_network import timm_network, timm_size
 from radboost.extractor.backbone.transformers_network import transformers_network, transformers_size
 from radboost.extractor.backbone.weights import weights_sha256
 
-__all__ = ["Backbone", "input_size", "load_backbone"]
+__all__ = ["Backbone", "input_size", "load_one"]
 
 
 @dataclass(frozen=True)
@@ -92,8 +92,8 @@ def input_size(config: BackboneConfig) -> int:
     return transformers_size(config) if config.name.startswith(TRANSFORMERS) else timm_size(config)
 
 
-def load_backbone(config: BackboneConfig) -> Backbone:
-    """Build a backbone on the CPU.
+def load_one(config: BackboneConfig) -> Backbone:
+    """Build a backbone of one network on the CPU.
 
     Raises
     ------

@@ -10,7 +10,7 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from radboost.data.folder import file_sha256
+from radboost.data.folder import file_sha256, read_json
 from radboost.errors import WeightsError
 
 __all__ = ["checkpoint_sha256", "fit_weights", "folder_weights", "read_checkpoint", "weights_sha256"]
@@ -52,7 +52,7 @@ def checkpoint_sha256(path: Path, *, weights: bool = True) -> str:
     Parameters
     ----------
     path
-        File or folder.
+        File, or folder of a transformers model or a training.
     weights
         Whether a folder's weights count, or its settings only.
 
@@ -64,6 +64,8 @@ def checkpoint_sha256(path: Path, *, weights: bool = True) -> str:
     try:
         if not path.is_dir():
             return file_sha256(path)
+        if (path / "training.json").is_file():
+            return _training_sha256(path)
         files = [path / name for name in SETTINGS if (path / name).is_file()]
         files += folder_weights(path) if weights else []
         listed = "".join(f"{file.name} {file_sha256(file)}\n" for file in files)
@@ -73,8 +75,14 @@ def checkpoint_sha256(path: Path, *, weights: bool = True) -> str:
     return hashlib.sha256(listed.encode()).hexdigest()
 
 
-def read_checkpoint(path: Path) -> dict[str, torch.Tensor]:
-    """Read a state dict, unwrapped and without prefixes.
+def _training_sha256(folder: Path) -> str:
+    """Sha256 over the hashes of a training's networks, as its header has them."""
+    listed = "".join(f"{n['fold']} {n['weights_sha256']}\n" for n in read_json(folder / "training.json")["networks"])
+    return hashlib.sha256(listed.encode()).hexdigest()
+
+
+def read_checkpoint(path: Path, *, unwrap: bool = True) -> dict[str, torch.Tensor]:
+    """Read a state dict, unwrapped and without prefixes; or, without `unwrap`, with the names that it has.
 
     Raises
     ------
@@ -97,7 +105,7 @@ def read_checkpoint(path: Path) -> dict[str, torch.Tensor]:
     tensors = {str(k): v for k, v in content.items() if torch.is_tensor(v)} if isinstance(content, Mapping) else {}
     if not tensors:
         raise WeightsError("holds no state dict", where=path, got=type(content).__name__)
-    return _without_prefix(tensors)
+    return _without_prefix(tensors) if unwrap else tensors
 
 
 def _without_prefix(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

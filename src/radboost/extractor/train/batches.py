@@ -121,10 +121,9 @@ class Order(Sampler[list[int]]):
     def __iter__(self) -> Iterator[list[int]]:
         rank, world = self._part
         order = self._deal(self._epoch())
-        whole = self._size * world
-        for batch in range(len(self)):
-            # A global batch is what one process with as large a batch would see.
-            own = order[batch * whole : (batch + 1) * whole]
+        # Each is what one process with as large a batch would see. Sizes differ by one at most: a last batch of one
+        # example would leave batch normalisation nothing to normalise by.
+        for own in np.array_split(order, len(self)):
             if world > 1 and len(own) % world:
                 own = np.concatenate([own, np.resize(order, -len(own) % world)])
             yield own[rank::world].tolist()
@@ -167,8 +166,7 @@ def deal(labels: IntArray, numbers: IntArray, sampler: str, size: int, seed: int
     if sampler == "one-positive" and (counts > 0).sum() > 1:
         rarest = int(np.where(counts > 0, counts, counts.max() + 1).argmin())
         some = np.flatnonzero(labels == rarest)
-        for start in range(0, len(order), size):
-            own = order[start : start + size]
+        for own in np.array_split(order, -(-len(order) // size)):
             if not (labels[own] == rarest).any():
                 own[random.integers(len(own))] = random.choice(some)
     return numbers[order]

@@ -1,0 +1,80 @@
+"""Calibration of members that learn from a network's own training patients: they are surer than they should be.
+
+Embeddings of patients that a network was trained on tell more than those of others, so a model fitted on them is
+overconfident about a new patient. Its out-of-fold probabilities show by how much: log odds are multiplied by one number
+and moved (Platt 1999), each fold by what the other folds show, and new exams by what all of them show.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.optimize import minimize
+
+from radboost.booster.rows import FloatArray, IntArray
+from radboost.metrics import CLIP
+
+__all__ = ["Platt", "fit_platt"]
+
+
+@dataclass(frozen=True)
+class Platt:
+    """A map of probabilities.
+
+    Attributes
+    ----------
+    slope
+        What log probabilities are multiplied by, not negative; 0 leaves the base rates.
+    intercepts
+        What is added to them, one a class, the first 0.
+    """
+
+    slope: float
+    intercepts: tuple[float, ...]
+
+    def apply(self, p: FloatArray) -> FloatArray:
+        """Map probabilities (n, classes)."""
+        logits = self.slope * np.log(np.clip(p, CLIP, 1.0)) + np.asarray(self.intercepts)
+        mapped = np.exp(logits - logits.max(axis=1, keepdims=True))
+        return np.asarray(mapped / mapped.sum(axis=1, keepdims=True))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give JSON-able content; `from_dict` reads it back."""
+        return {"slope": self.slope, "intercepts": list(self.intercepts)}
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Platt:
+        """Rebuild from `to_dict`."""
+        return cls(float(content["slope"]), tuple(float(v) for v in content["intercepts"]))
+
+
+def fit_platt(p: FloatArray, y: IntArray, weight: FloatArray) -> Platt:
+    """Fit the map of least weighted log loss.
+
+    Parameters
+    ----------
+    p
+        Probabilities (n, classes) of models that did not see these rows.
+    y, weight
+        True classes (n,) and weights (n,), not all 0.
+    """
+    logs = np.log(np.clip(p, CLIP, 1.0))
+    hot = np.eye(p.shape[1])[y]
+    weight = weight / weight.sum()
+
+    def loss(parameters: FloatArray) -> tuple[float, FloatArray]:
+        logits = parameters[0] * logs + np.concatenate([[0.0], parameters[1:]])
+        logits = logits - logits.max(axis=1, keepdims=True)
+        own = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+        error = weight[:, None] * (np.exp(own) - hot)
+        gradient = np.concatenate([[(error * logs).sum()], error.sum(axis=0)[1:]])
+        return float(-(weight @ (hot * own).sum(axis=1))), gradient
+
+    start = np.concatenate([[1.0], np.zeros(p.shape[1] - 1)])
+    # A slope below 0 would turn a member round on the word of a few rows.
+    bounds = [(0.0, None), *[(-20.0, 20.0)] * (p.shape[1] - 1)]
+    found = minimize(loss, start, jac=True, bounds=bounds, method="L-BFGS-B", options={"ftol": 1e-12, "gtol": 1e-9})
+    return Platt(float(found.x[0]), (0.0, *map(float, found.x[1:])))

@@ -1,0 +1,97 @@
+"""The networks of a training as one backbone: each sees every crop, and each gives matrices of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from radboost.data.folder import read_header
+from radboost.data.networks import fold_pool, network_name
+from radboost.errors import WeightsError, offenders
+from radboost.extractor.backbone.load import Backbone, load_one
+from radboost.extractor.backbone.weights import checkpoint_sha256, fit_weights, read_checkpoint
+
+if TYPE_CHECKING:
+    from radboost.extractor.backbone.config import BackboneConfig
+
+__all__ = ["FoldBackbone", "load_backbone", "own_part", "training_content"]
+
+_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class FoldBackbone(Backbone):
+    """Networks of outer folds; `widths` names their poolings as ``<pool>@fold<k>``, `model` holds all of them.
+
+    Attributes
+    ----------
+    networks
+        One a fold.
+    folds
+        Their numbers.
+    """
+
+    networks: tuple[Backbone, ...] = ()
+    folds: tuple[int, ...] = ()
+
+    def identifier(self) -> dict[str, object]:
+        """Tell it from any other; see `Backbone.identifier`."""
+        return {**super().identifier(), "folds": list(self.folds)}
+
+    def embed(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Embed images with every network; see `Backbone.embed`."""
+        found = zip(self.folds, self.networks, strict=True)
+        return {fold_pool(name, fold): v for fold, network in found for name, v in network.embed(images).items()}
+
+
+def training_content(folder: Path) -> dict[str, Any]:
+    """Read the header of a training; raises UserError where it is none."""
+    return read_header(folder, "training", _FORMAT)
+
+
+def own_part(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Take the backbone out of a trained network's tensors."""
+    return {name.removeprefix("model."): t for name, t in state.items() if name.startswith("model.")}
+
+
+def load_backbone(config: BackboneConfig) -> Backbone:
+    """Build a backbone on the CPU: one network, or those of a training's folds.
+
+    Raises
+    ------
+    UserError
+        There is no such model, or it does not take images of this size, or it lacks a pooling, or the extra for it is
+        not installed.
+    WeightsError
+        Its weights cannot be had, or do not fit it.
+    """
+    folder = config.training
+    if folder is None:
+        return load_one(config)
+    content = training_content(folder)
+    # The training replaces all weights: none are asked for that would have to be fetched.
+    plain = replace(config, checkpoint=None, random_init=0)
+    folds = tuple(int(fold) for fold in content["folds"])
+    networks = tuple(_trained(load_one(plain), folder / network_name(fold) / "network.safetensors") for fold in folds)
+    first = networks[0]
+    widths = {fold_pool(pool, fold): width for fold in folds for pool, width in first.widths.items()}
+    shared = {
+        "config": replace(config, size=first.config.size),
+        "model": nn.ModuleList([network.model for network in networks]),
+        "widths": widths,
+        "weights_sha256": checkpoint_sha256(folder),
+    }
+    return FoldBackbone(**{**first.__dict__, **shared}, networks=networks, folds=folds)
+
+
+def _trained(network: Backbone, path: Path) -> Backbone:
+    state = read_checkpoint(path, unwrap=False)
+    wrong = fit_weights(network.model, own_part(state), ())
+    if wrong:
+        raise WeightsError("does not fit the backbone", where=path, got=offenders(wrong), do="Train anew")
+    return network
