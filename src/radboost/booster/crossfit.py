@@ -108,12 +108,7 @@ def fit_boost(
     content = {
         "task": design.task.as_dict(),
         "fold_hash": design.fold_hash,
-        "inputs": {
-            "cohort": design.cohort,
-            "key_id": cohort.key_id,
-            "stores": [{"fingerprint_hash": s.fingerprint_hash, "config": s.config} for s in stores],
-            "views": views,
-        },
+        "inputs": {"cohort": design.cohort, "key_id": cohort.key_id, "stores": _inputs(stores), "views": views},
         "config": config.to_dict(),
         "members": [[f"{learner}/{b}", k] for k in kinds for learner in config.learners for b in blocks],
         "folds": folds,
@@ -145,6 +140,10 @@ def _check_networks(
         if asked and design.networks:
             do = "Leave it out: each fold has columns of its own"
             raise UserError("cannot be had from networks of folds", where=option, do=do)
+
+
+def _inputs(stores: Sequence[ConfiguredStore]) -> list[dict[str, Any]]:
+    return [{"fingerprint_hash": store.fingerprint_hash, "config": store.config} for store in stores]
 
 
 def _folds(design: Design) -> list[int]:
