@@ -19,6 +19,7 @@ from radboost.commands.options import (
     Decode,
     Device,
     Engine,
+    FromTraining,
     FullDecode,
     Out,
     Overwrite,
@@ -43,9 +44,7 @@ def extract(
     backbone: Backbone = BACKBONE,
     checkpoint: Checkpoint = None,
     random_init: Annotated[int | None, typer.Option("--random-init", help="Untrained weights from this seed.")] = None,
-    training: Annotated[
-        Path | None, typer.Option("--training", help="Networks of `radboost train`, on crops like theirs.")
-    ] = None,
+    training: FromTraining = None,
     pool: Pools = None,
     stage: Annotated[int | None, typer.Option("--stage", help="Features after this stage, not the last.")] = None,
     mean: Annotated[str | None, typer.Option("--mean", help="Of the input, R,G,B in 0..1. [default: its own]")] = None,
@@ -76,10 +75,8 @@ def extract(
 
         # Before torch is imported, so that a wrong path is told at once.
         found = Cohort.load(cohort)
-        # Before torch is imported, too: where decoding shares the cores with the network, threads that spin while they
-        # wait for one another take the time that the workers need.
+        # Likewise: threads that spin while they wait for one another take the cores that decoding needs.
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-        from radboost.errors import UserError
         from radboost.extractor.backbone import BackboneConfig, input_size
         from radboost.extractor.config import ExtractConfig
         from radboost.extractor.extract import extract as run
@@ -88,22 +85,13 @@ def extract(
 
         if training is not None:
             asked = (checkpoint, random_init, stage, mean, std, crop, size, window, pool)
-            if backbone != BACKBONE or any(each is not None for each in asked):
-                do = "Leave out what says what is embedded, and by which network: the training says it"
-                raise UserError("is given beside another source", where="--training", do=do)
+            _refuse_beside(backbone != BACKBONE or any(each is not None for each in asked))
             made = ExtractConfig.of_training(training)
             network, pixels = made.backbone, made.pixels
         else:
-            network = BackboneConfig(
-                backbone,
-                checkpoint,
-                random_init,
-                size,
-                tuple(pool or ("avg",)),
-                stage,
-                None if mean is None else numbers("--mean", mean),
-                None if std is None else numbers("--std", std),
-            )
+            scale = [None if text is None else numbers(name, text) for name, text in (("--mean", mean), ("--std", std))]
+            pools = tuple(pool or ("avg",))
+            network = BackboneConfig(backbone, checkpoint, random_init, size, pools, stage, *scale)
             # Where neither user nor task says, a crop is as large as what the network was made for.
             side = size or (found.task.images.size if found.task else input_size(network))
             pixels = pixel_policy(found.task, crop, side, window, full_decode or decode == "cuda")
@@ -129,3 +117,11 @@ def extract(
     show(extract_table(result, out))
     if found.task is not None:
         next_command(f"radboost fit-boost {cohort} {out} --out RUN")
+
+
+def _refuse_beside(asked: bool) -> None:
+    from radboost.errors import UserError
+
+    if asked:
+        do = "Leave out what says what is embedded, and by which network: the training says it"
+        raise UserError("is given beside another source", where="--training", do=do)

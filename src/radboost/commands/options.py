@@ -20,6 +20,7 @@ __all__ = [
     "Decode",
     "Device",
     "Engine",
+    "FromTraining",
     "FullDecode",
     "Out",
     "Overwrite",
@@ -55,6 +56,9 @@ BatchSize = Annotated[
 ]
 Checkpoint = Annotated[
     Path | None, typer.Option("--checkpoint", help="Backbone weights: .safetensors, or .pt/.pth read as weights only.")
+]
+FromTraining = Annotated[
+    Path | None, typer.Option("--training", help="Networks of `radboost train`, on crops like theirs.")
 ]
 Backbone = Annotated[str, typer.Option("--backbone", help="A timm model, hf-hub:ORG/NAME or transformers:ORG/NAME.")]
 Pools = Annotated[
