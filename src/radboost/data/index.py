@@ -28,7 +28,7 @@ from radboost.data.roi.table import finding_balance, outlined
 from radboost.data.rows import Rows, read_rows
 from radboost.data.scan import Reading, Scan, scan
 from radboost.data.series import arrange
-from radboost.data.slices.build import see_studies
+from radboost.data.slices.build import Source, see_studies
 from radboost.data.slices.files import series_files
 from radboost.data.splits import Balance, FoldSpec, by_group, make_folds, one_split, unit_balance
 from radboost.data.task import Task
@@ -290,7 +290,8 @@ def _volumes(job: _Job, task: Task, read: Rows, key: bytes) -> _Seen:
     features = units[["unit"]].join(tables.metadata(rows, task, where).add_prefix(METADATA))
     files = series_files(job.root, task, where, units)
     found = job.scan_named(files["path"])
-    task, seen = see_studies(task, units, files, (job.root, found))
+    source = Source(job.root, files, found, job.config.reading)
+    task, seen = see_studies(task, units, source, new_exams=job.config.new_exams)
     manifest, ids, described = job.manifest(seen.crops, found, key, where)
     if task.metadata.declared:
         described["unit_features"] = features

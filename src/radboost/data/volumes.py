@@ -71,7 +71,8 @@ class Template:
 class Locator:
     """Finds places along a spine; learnt from given points by `radboost.data.slices.locate.fit_locator`.
 
-    Lengths are mm in the patient's system, x to the left, y to the back, z to the head.
+    Lengths are mm in the patient's system, x to the left, y to the back, z to the head; of a spine of mean size, but
+    for `offsets`.
 
     Attributes
     ----------
@@ -79,6 +80,8 @@ class Locator:
         In their order along the spine.
     pitch, reach
         Of pictures: mm a pixel, and pixels on each side of the middle one.
+    size_spread
+        Standard deviation of a spine's size, the mean being 1.
     start, start_spread
         Mean (x, y, z) of the first place from the middle of its series, and covariance of (y, z) as four numbers.
     steps, steps_spread
@@ -92,6 +95,7 @@ class Locator:
     places: tuple[str, ...]
     pitch: float
     reach: int
+    size_spread: float
     start: tuple[float, ...]
     start_spread: tuple[float, ...]
     steps: tuple[tuple[float, ...], ...]

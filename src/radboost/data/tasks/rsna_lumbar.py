@@ -82,7 +82,7 @@ RSNA_LUMBAR = Task(
     volumes=_VOLUMES,
     slots=Slots(values=_VOLUMES.slots, side="side", pool=("mean", "max")),
     # The side is left out: both share their weights.
-    metadata=Metadata(categorical=("part", "level")),
+    metadata=Metadata(categorical=("part", "level"), counts=True, headers=("slice_thickness", "spacing_rows")),
     # The mean of spinal, foraminal, subarticular, and of whether a study has any severe spinal level.
     metric="parts_log_loss",
     parts=MetricParts(column="part", any_part="spinal"),

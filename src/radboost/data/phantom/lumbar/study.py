@@ -57,6 +57,8 @@ class LumbarPhantom:
         Share of studies that lack one kind of series, 0 to 1.
     twice
         Share of studies with two axial series, the lower levels apart, or two sagittal T2 ones; 0 to 1.
+    thick
+        Share of studies from a site with thicker and noisier slices, 0 to 1.
     first_study
         Index of the first study: cohorts of one seed over disjoint index ranges share none.
     test
@@ -75,6 +77,7 @@ class LumbarPhantom:
     unlabelled: float = 0.05
     lacking: float = 0.1
     twice: float = 0.2
+    thick: float = 0.3
     first_study: int = 0
     test: bool = False
 
@@ -87,6 +90,7 @@ class LumbarPhantom:
             "unlabelled": (0 <= self.unlabelled <= 1, "Give the share of grades, 0 to 1."),
             "lacking": (0 <= self.lacking <= 1, "Give the share of studies, 0 to 1."),
             "twice": (0 <= self.twice <= 1, "Give the share of studies, 0 to 1."),
+            "thick": (0 <= self.thick <= 1, "Give the share of studies, 0 to 1."),
             "first_study": (self.first_study >= 0, "Give an index of at least 0."),
         }
         for name, (good, advice) in checks.items():
@@ -152,13 +156,14 @@ class SpineSeries:
 
 @dataclass(frozen=True)
 class SpineStudy:
-    """One study; ``grades`` by condition and level, 0 to 2, and ``unlabelled`` those that nobody gave."""
+    """One study; ``grades`` by condition and level, 0 to 2, ``unlabelled`` those nobody gave, ``thickness`` in mm."""
 
     name: str
     spine: Spine
     grades: dict[tuple[str, str], int]
     unlabelled: frozenset[tuple[str, str]]
     series: tuple[SpineSeries, ...]
+    thickness: float
 
 
 def draw_spine_study(phantom: LumbarPhantom, index: int) -> SpineStudy:
@@ -185,13 +190,15 @@ def draw_spine_study(phantom: LumbarPhantom, index: int) -> SpineStudy:
             grades[condition, level] = grade
             narrowed[condition, level] = float(np.clip((0.08, 0.42, 0.72)[grade] + rng.normal(0, 0.06), 0, 0.9))
     spine = _draw_spine(rng, narrowed)
+    thick = bool(rng.uniform() < phantom.thick)
     unlabelled = frozenset(key for key in grades if rng.uniform() < phantom.unlabelled)
     return SpineStudy(
         str(1_000_000 + (number * 7_368_787 + phantom.seed * 104_729) % 899_999_981),
         spine,
         grades,
         unlabelled,
-        tuple(_draw_series(phantom, spine, rng)),
+        tuple(_draw_series(phantom, spine, rng, 1.4 if thick else 1.0)),
+        5.0 if thick else 4.0,
     )
 
 
@@ -223,7 +230,7 @@ def _draw_spine(rng: np.random.Generator, narrowed: dict[tuple[str, str], float]
     )
 
 
-def _draw_series(phantom: LumbarPhantom, spine: Spine, rng: np.random.Generator) -> list[SpineSeries]:
+def _draw_series(phantom: LumbarPhantom, spine: Spine, rng: np.random.Generator, noisy: float) -> list[SpineSeries]:
     wanted = ["t1", "t2", "axial"]
     kinds = wanted.copy()
     if rng.uniform() < phantom.lacking:
@@ -239,6 +246,6 @@ def _draw_series(phantom: LumbarPhantom, spine: Spine, rng: np.random.Generator)
             stacks = [sagittal_planes(rng) for _ in range(2 if again == kind else 1)]
         for planes in stacks:
             name = str(int(rng.integers(10**8, 4 * 10**9)))
-            drawn = (float(rng.uniform(0.6, 1.4)), float(rng.uniform(0.03, 0.06)), int(rng.integers(2**62)))
+            drawn = (float(rng.uniform(0.6, 1.4)), noisy * float(rng.uniform(0.03, 0.06)), int(rng.integers(2**62)))
             series.append(SpineSeries(name, kind, tuple(planes), *drawn))
     return series

@@ -154,6 +154,6 @@ def _dicom(study: SpineStudy, series: SpineSeries, number: int, values: NDArray[
             "ImagePositionPatient": [round(float(v), 4) for v in plane.corner(pixels)],
             "ImageOrientationPatient": [round(float(v), 6) for v in (*plane.right, *plane.down)],
             "PixelSpacing": [round(side, 6), round(side, 6)],
-            "SliceThickness": 4.0,
+            "SliceThickness": study.thickness,
         },
     )
