@@ -13,12 +13,13 @@ from radboost.data.crop import CropJob, PixelPolicy
 from radboost.data.index import IndexConfig, index
 from radboost.data.phantom.lumbar import LumbarPhantom, write_rsna_lumbar
 from radboost.data.render import render
+from radboost.data.slices.build import choose_series
 from radboost.data.slices.choose import chosen, nearest, square
-from radboost.data.slices.coordinates import plain
-from radboost.data.slices.stack import Stack
+from radboost.data.slices.coordinates import given_points, plain
+from radboost.data.slices.stack import Stack, Study
 from radboost.data.task import OPPOSITE
 from radboost.data.tasks import get_task
-from radboost.errors import TableError, UserError
+from radboost.errors import TableError, TaskError, UserError
 
 LUMBAR = get_task("rsna-lumbar")
 CONFIG = IndexConfig(workers=1)
@@ -27,13 +28,19 @@ CONFIG = IndexConfig(workers=1)
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("lumbar")
-    write_rsna_lumbar(folder, LumbarPhantom(studies=6, seed=1, pixels=48, lacking=0.3, twice=0.5))
+    write_rsna_lumbar(folder, LumbarPhantom(studies=8, seed=1, pixels=48, lacking=0.3, twice=0.5))
     return folder
 
 
 @pytest.fixture(scope="module")
-def cohort(folder):
-    return index(folder, LUMBAR, CONFIG).cohort
+def again(tmp_path_factory):
+    """Headers are read once for all cohorts of this module."""
+    return IndexConfig(workers=1, journal=tmp_path_factory.mktemp("seen") / "scan.jsonl")
+
+
+@pytest.fixture(scope="module")
+def cohort(folder, again):
+    return index(folder, LUMBAR, again).cohort
 
 
 def sighted(cohort: Cohort) -> pd.DataFrame:
@@ -51,7 +58,7 @@ def test_25_units_a_study_with_weights_by_grade(cohort):
     weights = cohort.targets.groupby("label")["task_weight"].unique().map(list).to_dict()
     assert weights == {-1: [1.0], 0: [1.0], 1: [2.0], 2: [4.0]}
     # A unit whose kinds are all lacking is still one to predict.
-    assert len(cohort.units) == 150
+    assert len(cohort.units) == 200
 
 
 def test_a_unit_sees_its_own_study_level_and_side(cohort):
@@ -78,7 +85,7 @@ def test_each_crop_is_there_once_however_many_units_use_it(cohort):
     assert (uses[whole] == 25).all()
 
 
-def test_whole_slices_keep_the_budget_and_hold_the_coordinates_slices(folder, cohort):
+def test_whole_slices_keep_the_budget_and_hold_the_coordinates_slices(folder, cohort, again):
     budget = {"t1": 10, "t2": 10, "axial": 20}
     whole = cohort.manifest[cohort.manifest["view"].isin(budget)]
     edges = whole[["box_left", "box_top", "box_right", "box_bottom"]].to_numpy()
@@ -90,20 +97,37 @@ def test_whole_slices_keep_the_budget_and_hold_the_coordinates_slices(folder, co
     assert set(marked) <= set(whole["path"])
     # A budget below the number of marked slices gives way to them.
     kinds = tuple(replace(kind, slices=1) for kind in LUMBAR.volumes.kinds)
-    tight = replace(LUMBAR, volumes=replace(LUMBAR.volumes, kinds=kinds))
-    few = index(folder, tight, CONFIG).cohort.manifest
+    tight = replace(cohort.task, volumes=replace(cohort.task.volumes, kinds=kinds))
+    few = index(folder, tight, again).cohort.manifest
     few = few[few["view"].isin(budget)]
     assert set(marked) <= set(few["path"])
     assert len(few) < len(whole)
 
 
-def test_split_shows_a_unit_its_own_kind_of_series_alone(folder, cohort):
-    split = index(folder, replace(LUMBAR, volumes=replace(LUMBAR.volumes, sees="split")), CONFIG).cohort
+def test_split_shows_a_unit_its_own_kind_of_series_alone(folder, cohort, again):
+    split = index(folder, choose_series(cohort.task, "split", None), again).cohort
     seen = sighted(split)
     kinds = seen.groupby("metadata.part")["view"].unique().map(lambda views: {v.split("/")[0] for v in views})
     assert kinds.to_dict() == {"spinal": {"t2"}, "foraminal": {"t1"}, "subarticular": {"axial"}}
+    assert choose_series(LUMBAR, "split", None).volumes.sees == "split"
     shared = sighted(cohort).groupby("metadata.part")["view"].nunique()
     assert (shared == 6).all()
+
+
+def test_points_may_all_be_located_so_that_training_looks_like_new_exams(folder, cohort, again):
+    located = index(folder, choose_series(LUMBAR, None, "located"), again).cohort
+    assert located.task.volumes.points.locator == cohort.task.volumes.points.locator is not None
+    edges = [
+        set(c.manifest.loc[c.manifest["view"] == "t2/level", ["path", *BOX]].itertuples(index=False, name=None))
+        for c in (cohort, located)
+    ]
+    # About as many crops, and not just where they were marked.
+    assert abs(len(edges[0]) - len(edges[1])) < len(edges[0]) / 4
+    assert len(edges[0] & edges[1]) < len(edges[0]) / 2
+    with pytest.raises(TaskError, match="sees is unknown"):
+        choose_series(LUMBAR, "both", None)
+    with pytest.raises(UserError, match="need a task with volumes"):
+        choose_series(get_task("rsna-breast"), "split", None)
 
 
 def test_crops_are_millimetres_wide_about_the_marked_pixel(folder, cohort):
@@ -170,8 +194,6 @@ def test_names_of_points_are_those_of_headings():
     [
         ("train_series_descriptions.csv", "Axial T2", "Axial T3", "no kind of series.*Axial T3"),
         ("train_series_descriptions.csv", "series_id", "series", "lacks columns.*series_id"),
-        ("train_label_coordinates.csv", "instance_number", "slice", "lacks columns.*instance_number"),
-        ("train_label_coordinates.csv", ",L3/L4,", ",L3/L4,?", "holds what is no number"),
     ],
 )
 def test_a_bad_table_beside_the_main_one_is_told(folder, tmp_path, name, old, new, says):
@@ -183,6 +205,20 @@ def test_a_bad_table_beside_the_main_one_is_told(folder, tmp_path, name, old, ne
     with pytest.raises(TableError, match=says):
         index(tmp_path, LUMBAR, CONFIG)
     (tmp_path / name).unlink()
-    if name.startswith("train_series"):
-        with pytest.raises(UserError, match="holds no table of the series"):
-            index(tmp_path, LUMBAR, CONFIG)
+    with pytest.raises(UserError, match="holds no table of the series"):
+        index(tmp_path, LUMBAR, CONFIG)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("instance_number", "slice", "lacks columns.*instance_number"),
+        (",L3/L4,", ",L3/L4,?", "holds what is no number"),
+    ],
+)
+def test_bad_coordinates_are_told(folder, tmp_path, old, new, says):
+    text = (folder / "train_label_coordinates.csv").read_text()
+    (tmp_path / "train_label_coordinates.csv").write_text(text.replace(old, new))
+    studies = {name: Study(name, {}) for name in (line.split(",")[0] for line in text.splitlines()[1:])}
+    with pytest.raises(TableError, match=says):
+        given_points(tmp_path, LUMBAR.volumes, LUMBAR.volumes.points, studies)

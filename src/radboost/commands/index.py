@@ -36,6 +36,13 @@ def index(
     size: Annotated[
         int | None, typer.Option("--size", min=16, help="Side of a patch, pixels of the image. [default: the set's]")
     ] = None,
+    sees: Annotated[
+        str | None,
+        typer.Option("--sees", help="Of studies of several series a unit sees: shared (all) or split (its own)."),
+    ] = None,
+    points: Annotated[
+        str | None, typer.Option("--points", help="Levels are where the table says, given, or all located.")
+    ] = None,
     workers: Workers = None,
     strict: Strict = False,
     overwrite: Overwrite = False,
@@ -49,6 +56,7 @@ def index(
         from radboost.data.index import index as make
         from radboost.data.regions import Patches
         from radboost.data.roi.rows import patch_task
+        from radboost.data.slices.build import choose_series
         from radboost.data.splits import FoldSpec
         from radboost.data.tasks import get_task
         from radboost.errors import UserError
@@ -76,6 +84,8 @@ def index(
             known_task = patch_task(known_task, Patches.parse(patches, size))
         elif size is not None:
             raise UserError("--size is the side of patches", do="Give --patches as well; extract has its own --size")
+        if sees is not None or points is not None:
+            known_task = choose_series(known_task, sees, points)
         found = make(data_dir, known_task, config, progress)
         cohort = found.cohort.save(out, overwrite=overwrite)
         journal.unlink(missing_ok=True)

@@ -178,10 +178,10 @@ def _template(
 
 
 def _patch(picture: Picture, point: Floats) -> npt.NDArray[np.float32] | None:
-    """Surroundings of a point, mean 0 and deviation 1; None where they reach out of the picture."""
+    """Surroundings of a point, mean 0 and deviation 1, edges repeated; None for one that the picture does not show."""
     side = 2 * REACH + 1
     column, row = picture.pixel(point[1:])
-    if not (REACH <= column <= picture.values.shape[1] - REACH - 1 and REACH <= row <= len(picture.values) - REACH - 1):
+    if not (0 <= column <= picture.values.shape[1] - 1 and 0 <= row <= len(picture.values) - 1):
         return None
     cut = cv2.getRectSubPix(picture.values, (side, side), (float(column), float(row)))
     return normed(np.asarray(cut))

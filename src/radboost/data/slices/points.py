@@ -77,9 +77,12 @@ class Finder:
             return given
         offsets = {(finding, place): np.array(way, float) for finding, place, *way in locator.offsets}
         lacking = {name for name in self.studies if any((name, *key) not in given for key in offsets)}
+        told = {(name, place) for name, _, place in given}
+        # A place of which any finding is given need not be looked for.
+        unseen = {name for name in lacking if any((name, place) not in told for place in locator.places)}
         found: dict[str, dict[str, Floats]] = {}
         for kind in self.kinds:
-            stacks = {n: s for n in sorted(lacking - set(found)) if (s := self._stack(n, kind)) is not None}
+            stacks = {n: s for n in sorted(unseen - set(found)) if (s := self._stack(n, kind)) is not None}
             for name, picture in read_pictures(self.root, stacks, locator.pitch, self.reading).items():
                 places = locate_places(locator, kind, picture)
                 if places:
