@@ -17,6 +17,7 @@ from radboost.data.scan import Reading
 from radboost.data.slices.locate import PITCH_MM, Known, learn_locator, locate_places
 from radboost.data.slices.picture import read_pictures
 from radboost.data.slices.stack import Stack
+from radboost.data.splits import FoldSpec
 from radboost.data.tasks import get_task
 from radboost.data.volumes import Locator
 
@@ -109,10 +110,10 @@ def test_too_few_studies_teach_nothing(studies):
 
 def test_new_exams_have_crops_at_every_level_and_coordinates_are_not_needed(tmp_path):
     data, exams = tmp_path / "data", tmp_path / "exams"
-    phantom = LumbarPhantom(studies=6, seed=3, pixels=48, lacking=0, twice=0)
+    phantom = LumbarPhantom(studies=8, seed=3, pixels=48, lacking=0, twice=0)
     write_rsna_lumbar(data, phantom)
     write_rsna_lumbar(exams, LumbarPhantom(studies=1, seed=3, pixels=48, lacking=0, first_study=90, test=True))
-    task = index(data, LUMBAR, IndexConfig(workers=1)).cohort.task
+    task = index(data, LUMBAR, IndexConfig(folds=FoldSpec(2), workers=1)).cohort.task
     assert task.volumes.points.locator is not None
     found = index(exams, task, IndexConfig(workers=1, new_exams=True)).cohort
     units = found.links.groupby("slot")["unit"].nunique()
