@@ -1,13 +1,15 @@
 # Every target makes .venv and installs what it needs first; a machine needs only Python 3.11 or newer and make.
 PYTHON ?= python3
 BIN := .venv/bin
+# Of `make demo`: rsna-breast or rsna-ich.
+TASK ?= rsna-breast
 READY := .venv/.ready
 
 .PHONY: demo test lint check proof clean
 .DEFAULT_GOAL := check
 
 demo: $(READY)
-	$(BIN)/radboost demo --out radboost-demo --overwrite
+	$(BIN)/radboost demo --task $(TASK) --out radboost-demo --overwrite
 
 test: $(READY)
 	$(BIN)/python -m pytest -m "not proof" -n 2 --dist loadfile

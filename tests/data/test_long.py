@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from radboost.data.header_features import WORDS
 from radboost.data.index import IndexConfig, index
 from radboost.data.long import widen
 from radboost.data.phantom.ct import HeadPhantom, write_rsna_ich
@@ -157,3 +158,11 @@ def test_patients_that_headers_do_not_name_are_an_error(data, tmp_path):
     path.write_bytes(pixels.replace(name, b" " * len(name)))
     with pytest.raises(TableError, match=f"no patient_id in their headers.*{path.name}"):
         index(tmp_path / "data", ICH, IndexConfig(folds=FoldSpec(2), workers=1))
+
+
+def test_the_documented_counts_of_header_features_are_the_tasks():
+    words = set(ICH.metadata.headers) & set(WORDS)
+    counts = len(ICH.metadata.headers) - len(words), len(words), len(ICH.metadata.categories)
+    text = (EXAMPLES.parent / "docs" / "tasks" / "rsna-ich.md").read_text("utf-8")
+    assert "{} numbers, {} words, {} numbers as categories".format(*counts) in text
+    assert "{} numbers and {} words of the header".format(*counts) in text

@@ -15,19 +15,24 @@ __all__ = ["demo"]
 
 def demo(
     out: Annotated[Path, typer.Option("--out", help="Where everything is written.")] = Path("radboost-demo"),
-    patients: Annotated[int, typer.Option("--patients", min=40, help="Patients to learn from.")] = 120,
-    pixels: Annotated[int, typer.Option("--pixels", min=256, help="Rows of an image.")] = 1024,
+    task: Annotated[str, typer.Option("--task", help="rsna-breast or rsna-ich.")] = "rsna-breast",
+    patients: Annotated[
+        int | None, typer.Option("--patients", min=40, help="Patients to learn from. [default: 120]")
+    ] = None,
+    pixels: Annotated[
+        int | None, typer.Option("--pixels", min=64, help="Rows of an image. [default: 1024; 128 of a CT]")
+    ] = None,
     seed: Seed = 0,
     workers: Workers = None,
     overwrite: Overwrite = False,
     debug: Debug = False,
 ) -> None:
-    """Make a synthetic screening cohort and run every stage on it, without a network."""
+    """Make a synthetic cohort and run every stage on it, without a network."""
     with following(debug) as progress:
         from radboost.pipeline.demo import DemoConfig, run_demo
         from radboost.report.summaries import demo_table
 
-        result = run_demo(DemoConfig(out, patients, pixels, seed, workers, overwrite), progress)
+        result = run_demo(DemoConfig(out, patients, pixels, seed, workers, overwrite, task), progress)
     show(demo_table(result))
     say(f"everything lies in {out}:")
     for name, what in result.places:

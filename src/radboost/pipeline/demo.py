@@ -1,12 +1,10 @@
-"""The whole system on a synthetic screening cohort, offline: each step is what the command of its name does."""
+"""The whole system on a synthetic cohort, offline: each step is what the command of its name does."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-
-import pandas as pd
 
 from radboost.booster.crossfit import BoostConfig, fit_boost
 from radboost.booster.run import Run
@@ -14,32 +12,26 @@ from radboost.data.cohort import Cohort
 from radboost.data.crop import PixelPolicy
 from radboost.data.folder import new_folder, refuse_existing, write_header
 from radboost.data.index import IndexConfig, index
-from radboost.data.phantom.breast import BreastPhantom, write_rsna_breast
 from radboost.data.predictions import Predictions
 from radboost.data.progress import Progress, Silent
+from radboost.data.splits import FoldSpec
 from radboost.data.tasks import get_task
 from radboost.ensemble.blend import fit_blend
 from radboost.ensemble.policy import Policy
 from radboost.ensemble.result import BlendConfig, BlendResult
-from radboost.ensemble.score import Score
+from radboost.ensemble.score import Estimate
 from radboost.extractor.backbone import BackboneConfig
 from radboost.extractor.config import ExtractConfig
 from radboost.extractor.extract import extract
-from radboost.metrics import Bootstrap
+from radboost.metrics import JOINT, Bootstrap
 from radboost.pipeline.blending import make_blend
+from radboost.pipeline.demo_tasks import Cast, Demo, get_demo
 from radboost.pipeline.external import ExternalScore
 from radboost.pipeline.prediction import PredictConfig, predict_exams, write_prediction
 
 __all__ = ["DemoConfig", "DemoResult", "DemoRow", "run_demo"]
 
-TASK = "rsna-breast"
 BACKBONE = "resnet18"
-STAGE = 1
-"""Untrained late stages lose what untrained early ones still tell: AUC .67 against .87 on 400 phantom patients."""
-SIZE = 256
-FOLDS = 5
-NEW_SITES: Mapping[int, float] = {1: 0.2, 2: 0.3, 3: 0.5}
-"""Site mix of the new exams; the cohort that is learned from has the phantom's default, half of it from site 1."""
 
 Measured = tuple[float, float, float]
 NOT_MEASURED: Measured = (float("nan"),) * 3
@@ -54,28 +46,41 @@ class DemoConfig:
     out
         Folder for everything.
     patients
-        Patients to learn from.
+        Patients to learn from; None for what the task's demo says.
     pixels
-        Rows of an image.
+        Rows of an image; None likewise.
     seed
         Of the phantom, the network and the folds.
     workers
         Processes; None for one a core.
     overwrite
         Replace an earlier demo.
+    task
+        One of `radboost.pipeline.demo_tasks.DEMOS`.
     """
 
     out: Path
-    patients: int = 120
-    pixels: int = 1024
+    patients: int | None = None
+    pixels: int | None = None
     seed: int = 0
     workers: int | None = None
     overwrite: bool = False
+    task: str = "rsna-breast"
+
+    @property
+    def demo(self) -> Demo:
+        """What its task's demo runs on; raises UserError where there is none."""
+        return get_demo(self.task)
+
+    @property
+    def learned(self) -> int:
+        """Patients to learn from."""
+        return self.patients or self.demo.patients
 
     @property
     def new_patients(self) -> int:
         """Patients of the new exams."""
-        return self.patients // 2
+        return self.learned // 2
 
 
 @dataclass(frozen=True)
@@ -91,11 +96,12 @@ class DemoRow:
 
 @dataclass(frozen=True)
 class DemoResult:
-    """The demo's table, and where everything lies: pairs (name, what it is)."""
+    """The demo's table, the target whose AUC it shows, and where everything lies: pairs (name, what it is)."""
 
     rows: tuple[DemoRow, ...]
     notes: tuple[str, ...]
     places: tuple[tuple[str, str], ...]
+    headline: str = ""
 
 
 def run_demo(config: DemoConfig, progress: Progress | None = None) -> DemoResult:
@@ -106,14 +112,14 @@ def run_demo(config: DemoConfig, progress: Progress | None = None) -> DemoResult
     ExistsError
         `config.out` exists and `config.overwrite` is off.
     UserError
-        `config.out` holds something else than a demo.
+        `config.out` holds something else than a demo, or the task has none.
     """
-    progress = progress or Silent()
+    progress, demo = progress or Silent(), config.demo
     refuse_existing(config.out, "demo", config.overwrite)
     with new_folder(config.out, "demo", overwrite=config.overwrite):
         pass  # claims the place, and clears an earlier demo; each step then writes its own result whole
     config.out.mkdir(parents=True, exist_ok=True)
-    write_header(config.out, "demo", 1, {"patients": config.patients, "seed": config.seed})
+    write_header(config.out, "demo", 1, {"task": demo.task, "patients": config.learned, "seed": config.seed})
     data, new = _phantoms(config, progress)
     cohort, run = _learn(config, data, new, progress)
     # One sweep compares all policies.
@@ -123,7 +129,9 @@ def run_demo(config: DemoConfig, progress: Progress | None = None) -> DemoResult
         for p in Policy
     }
     scores = _predict(config, new, progress)
-    return DemoResult(_rows(run, blends, scores), _notes(config, cohort), _places())
+    several = len(cohort.need_task().targets) > 1
+    rows = _rows(run, blends, scores, demo.headline)
+    return DemoResult(rows, _notes(config, cohort, scores), _places(demo), demo.headline if several else "")
 
 
 def _predict(config: DemoConfig, new: Path, progress: Progress) -> dict[str, tuple[ExternalScore, ...]]:
@@ -140,83 +148,95 @@ def _predict(config: DemoConfig, new: Path, progress: Progress) -> dict[str, tup
 
 
 def _phantoms(config: DemoConfig, progress: Progress) -> tuple[Path, Path]:
-    learned = BreastPhantom(patients=config.patients, seed=config.seed, pixels=config.pixels)
-    fresh = replace(learned, patients=config.new_patients, first_patient=config.patients, site_mix=NEW_SITES)
-    for name, phantom in (("data", learned), ("new-exams", fresh)):
-        write_rsna_breast(config.out / name, phantom, progress=progress, workers=config.workers)
+    pixels = config.pixels or config.demo.pixels
+    learned = Cast(config.learned, 0, pixels, config.seed, new=False)
+    fresh = Cast(config.new_patients, config.learned, pixels, config.seed, new=True)
+    for name, cast in (("data", learned), ("new-exams", fresh)):
+        config.demo.write(config.out / name, cast, progress, config.workers)
     return config.out / "data", config.out / "new-exams"
 
 
 def _learn(config: DemoConfig, data: Path, new: Path, progress: Progress) -> tuple[Cohort, Run]:
-    out = config.out
-    made = IndexConfig(seed=config.seed, workers=config.workers)
-    cohort = index(data, get_task(TASK), made, progress).cohort.save(out / "cohort")
-    pixels = PixelPolicy.of("breast", SIZE)
-    backbone = BackboneConfig(BACKBONE, random_init=config.seed, size=SIZE, pool=("avg", "max"), stage=STAGE)
+    out, demo, task = config.out, config.demo, get_task(config.task)
+    made = IndexConfig(folds=FoldSpec(demo.folds), seed=config.seed, workers=config.workers)
+    cohort = index(data, task, made, progress).cohort.save(out / "cohort")
+    pixels = PixelPolicy.of(task.images.crop, demo.size, task.images.windows)
+    backbone = BackboneConfig(BACKBONE, random_init=config.seed, size=demo.size, pool=demo.pool, stage=demo.stage)
     store = extract(cohort, out / "store", ExtractConfig(backbone, pixels, workers=config.workers), progress).store
-    weights = _site_weights(data / "train.csv", new / "train.csv")
+    weights = demo.weigh(cohort, data, new, config.workers)
     weights.to_csv(out / "weights.csv", index=False)
     boost = BoostConfig(
-        weights=dict(zip(weights["unit"], weights["weight"], strict=True)), seed=config.seed, workers=config.workers
+        learners=demo.learners,
+        weights=dict(zip(weights["unit"], weights["weight"], strict=True)),
+        seed=config.seed,
+        workers=config.workers,
     )
     return cohort, fit_boost(cohort, [store], boost, progress).save(out / "run")
 
 
-def _site_weights(source: Path, target: Path) -> pd.DataFrame:
-    """Weights that simulate the target's mix of sites: its share of a site over the source's, mean 1 over units.
-
-    Looks at the sites alone, which a table of new exams has; their labels stay unseen.
-    """
-    rows, aim = (pd.read_csv(p, dtype=str, usecols=["patient_id", "laterality", "site_id"]) for p in (source, target))
-    rows["unit"] = rows["patient_id"] + "_" + rows["laterality"]
-    units = rows.drop_duplicates("unit")
-    ratio = aim["site_id"].value_counts(normalize=True) / rows["site_id"].value_counts(normalize=True)
-    weight = units["site_id"].map(ratio).fillna(0.0)
-    return pd.DataFrame({"unit": units["unit"], "weight": weight / weight.mean()})
-
-
 def _rows(
-    run: Run, blends: Mapping[str, BlendResult], new: Mapping[str, tuple[ExternalScore, ...]]
+    run: Run, blends: Mapping[str, BlendResult], new: Mapping[str, tuple[ExternalScore, ...]], headline: str
 ) -> tuple[DemoRow, ...]:
-    safe, risky = ({s.name: s for s in blends[policy].targets[0].scores} for policy in ("safe", "risky"))
-    of_new = {(policy, s.name): s.values for policy, scores in new.items() for s in scores}
+    safe, risky = (_scored(blends[policy], headline) for policy in ("safe", "risky"))
+    of_new = {(policy, name): _external(scores, name, headline) for policy, scores in new.items() for name in _NAMES}
+    parts = {what: _part(run.predictions, f"/{block}") for what, block in _PARTS.items()}
     rows = [
-        _row("prior", safe["prior"], of_new["safe", "prior"]),
-        _row("metadata only", _part(run.predictions, lambda m: m.endswith("/metadata"))),
-        _row("images only", _part(run.predictions, lambda m: m.endswith("/image"))),
-        _row("blend safe", safe["blend"], of_new["safe", "blend"]),
+        DemoRow("prior", *safe["prior"], *of_new["safe", "prior"]),
+        *(DemoRow(what, *_scored(part, headline)["blend"]) for what, part in parts.items()),
+        DemoRow("blend safe", *safe["blend"], *of_new["safe", "blend"]),
         # Judged under the target weights, so it has a prior of its own.
-        _row("prior, weighted", risky["prior"]),
-        _row("blend risky, weighted", risky["blend"], of_new["risky", "blend"]),
+        DemoRow("prior, weighted", *risky["prior"]),
+        DemoRow("blend risky, weighted", *risky["blend"], *of_new["risky", "blend"]),
     ]
     return tuple(rows)
 
 
-def _part(predictions: Predictions, keep: Callable[[str], bool]) -> Score:
-    """Cross-fitted score of the blend of some regular members."""
-    table = predictions.table[predictions.table["member"].map(keep).astype(bool)]
-    return fit_blend(Predictions(table), Policy.SAFE, Bootstrap()).targets[0].scores[0]
+_NAMES = ("prior", "blend")
+_PARTS = {"metadata only": "metadata", "images only": "image"}
 
 
-def _row(name: str, score: Score, new: Mapping[str, Measured] | None = None) -> DemoRow:
-    loss, auc = ((e.value, e.low, e.high) for e in (score.loss, score.auc))
-    return DemoRow(name, loss, auc) if new is None else DemoRow(name, loss, auc, new["loss"], new["auc"])
+def _part(predictions: Predictions, ending: str) -> BlendResult:
+    """Cross-fitted blend of some regular members."""
+    chosen = predictions.table["member"].str.endswith(ending)
+    return fit_blend(Predictions(predictions.table[chosen]), Policy.SAFE, Bootstrap())
 
 
-def _notes(config: DemoConfig, cohort: Cohort) -> tuple[str, ...]:
-    units = cohort.units
+def _scored(blend: BlendResult, headline: str) -> dict[str, tuple[Measured, Measured]]:
+    """Log loss of all targets together and AUC of one, by the score's name."""
+    one = next(target for target in blend.targets if target.target == headline)
+    ranks = {score.name: _triple(score.auc) for score in one.scores}
+    return {score.name: (_triple(score.loss), ranks[score.name]) for score in blend.joint or one.scores}
+
+
+def _external(scores: tuple[ExternalScore, ...], name: str, headline: str) -> tuple[Measured, Measured]:
+    """Log loss of all targets together and AUC of one, on the new exams."""
+    of = {score.target: score.values for score in scores if score.name == name}
+    return of.get(JOINT, of[headline])["loss"], of[headline]["auc"]
+
+
+def _triple(found: Estimate) -> Measured:
+    return found.value, found.low, found.high
+
+
+def _notes(config: DemoConfig, cohort: Cohort, new: Mapping[str, tuple[ExternalScore, ...]]) -> tuple[str, ...]:
+    units, demo = cohort.units, config.demo
+    of = {score.target: score.values["gain"] for score in new["safe"] if score.name == "blend"}
+    value, low, high = of.get(JOINT, of[demo.headline])
     return (
-        f"{units['group'].nunique()} synthetic patients, {len(units)} breasts; {config.new_patients} new patients from "
-        "another mix of sites. 95 % intervals by bootstrap over patients.",
+        f"{units['group'].nunique()} synthetic patients, {len(units)} {demo.units}; {config.new_patients} new patients "
+        f"from {demo.shift}. 95 % intervals by bootstrap over patients.",
+        "Paired by patient, the safe blend is better than the prior on the new exams by "
+        f"{value:.4f} [{low:.4f}, {high:.4f}] nats.",
         f"The backbone, the first stage of {BACKBONE}, was never trained: its weights are random.",
-        "Weighted rows are judged out of fold under weights that simulate the new exams' sites (weights.csv).",
+        "Weighted rows are judged out of fold under weights that simulate the new exams' "
+        f"{demo.simulated} (weights.csv).",
     )
 
 
-def _places() -> tuple[tuple[str, str], ...]:
+def _places(demo: Demo) -> tuple[tuple[str, str], ...]:
     return (
-        ("data/", "the cohort as DICOM, laid out as the RSNA breast data"),
-        ("new-exams/", "exams of other patients, from another mix of sites"),
+        ("data/", f"the cohort as DICOM, laid out as the {demo.layout} data"),
+        ("new-exams/", f"exams of other patients, from {demo.shift}"),
         ("cohort/", "made by radboost index; private, holds ids and paths"),
         ("store/", "made by radboost extract; holds no identifiers"),
         ("run/", "made by radboost fit-boost: out-of-fold predictions and models"),

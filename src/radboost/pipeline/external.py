@@ -20,6 +20,7 @@ from radboost.metrics import (
     PartsLogLoss,
     Scored,
     auc,
+    clustered_difference,
     clustered_interval,
     joint_rows,
     log_loss,
@@ -44,7 +45,8 @@ class ExternalScore:
     units, positives
         Labelled units, and those of the last class.
     values
-        By metric: value, low, high; NaN where it is not defined.
+        By metric: value, low, high; NaN where it is not defined. ``gain``, of the blend: log loss of the prior minus
+        that of the blend, paired by patient.
     """
 
     target: str
@@ -92,7 +94,18 @@ def external_scores(blend: Blend, design: Design, p: dict[str, FloatArray]) -> l
                 metric = _parts_metric(design, known & (design.task_weight[:, column] > 0))
                 value = (metric(rows.y, rows.p, rows.weight), *clustered_interval(metric, rows, Bootstrap(200)))
                 found.append(ExternalScore(PARTS, name, int(known.sum()), positives, {"loss": value}))
-    return found + (_joint(parts, found) if len(design.task.targets) > 1 else [])
+    own = [score for score in found if score.name == "blend" and score.target != PARTS]
+    for score, blended, everybody in zip(own, parts["blend"], parts["prior"], strict=True):
+        score.values["gain"] = _gain(blended, everybody)
+    return found + (_joint(parts, own) if len(design.task.targets) > 1 else [])
+
+
+def _gain(blend: Scored, prior: Scored) -> tuple[float, float, float]:
+    """By how much the prior's log loss exceeds the blend's, paired by patient."""
+    if not len(blend.y):
+        return (math.nan,) * 3
+    found = clustered_difference(log_loss, blend, prior.p)
+    return -found.value, -found.high, -found.low
 
 
 def _parts_metric(design: Design, rows: npt.NDArray[np.bool_]) -> Metric:
@@ -101,13 +114,15 @@ def _parts_metric(design: Design, rows: npt.NDArray[np.bool_]) -> Metric:
     return PartsLogLoss(design.metadata[column].to_numpy(str)[rows], design.group[rows], any_part)
 
 
-def _joint(parts: dict[str, list[Scored]], found: list[ExternalScore]) -> list[ExternalScore]:
-    """Score the rows of all targets together."""
-    units, positives = (sum(getattr(s, what) for s in found if s.name == "blend") for what in ("units", "positives"))
+def _joint(parts: dict[str, list[Scored]], own: list[ExternalScore]) -> list[ExternalScore]:
+    """Score the rows of all targets together; `own` are the blend's scores of each."""
+    units, positives = (sum(getattr(score, what) for score in own) for what in ("units", "positives"))
     scores = []
-    for name, own in parts.items():
-        rows = joint_rows(own)
+    for name, each in parts.items():
+        rows = joint_rows(each)
         measured = {"loss": (log_loss(rows.y, rows.p, rows.weight), *_interval(log_loss, rows))}
+        if name == "blend":
+            measured["gain"] = _gain(rows, joint_rows(parts["prior"]))
         scores.append(ExternalScore(JOINT, name, units, positives, measured))
     return scores
 

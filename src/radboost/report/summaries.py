@@ -174,7 +174,8 @@ def demo_table(result: DemoResult) -> Table:
     rows = tuple(
         (row.name, *(_measured(m) for m in (row.loss, row.auc, row.new_loss, row.new_auc))) for row in result.rows
     )
-    columns = ("", "log loss, out of fold", "AUC", "log loss, new exams", "AUC")
+    area = f"AUC of {result.headline}" if result.headline else "AUC"
+    columns = ("", "log loss, out of fold", area, "log loss, new exams", area)
     return Table("what each part is worth", columns, rows, result.notes)
 
 
@@ -283,7 +284,7 @@ def compare_tables(first: str, second: str, found: Sequence[Compared]) -> Iterat
 
 def prediction_table(found: Prediction) -> Table:
     """How many units were predicted and, where there are labels, how well."""
-    names = {"loss": "log loss", "auc": "AUC", "pf1": "pF1"}
+    names = {"loss": "log loss", "gain": "better than the prior by", "auc": "AUC", "pf1": "pF1"}
     undefined = (float("nan"),) * 3
     rows = [
         (
