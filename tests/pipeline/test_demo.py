@@ -1,0 +1,51 @@
+"""The demo of a task with several targets, small: every stage on synthetic head CT, and a table about all of them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from radboost.booster import boosting
+from radboost.data.phantom.ct import HeadPhantom, write_rsna_ich
+from radboost.errors import UserError
+from radboost.pipeline import demo as module
+from radboost.pipeline.demo import DemoConfig, run_demo
+from radboost.pipeline.demo_tasks import DEMOS, get_demo
+
+
+def write_few(out, cast, progress, workers):
+    signed = 0.6 if cast.new else 0.5
+    bleeding = {"prevalence": 1.0, "signed": signed, "slices": (20, 21)}
+    who = {"patients": cast.patients, "first_patient": cast.first, "seed": cast.seed, "pixels": cast.pixels}
+    write_rsna_ich(out, HeadPhantom(**who, **bleeding))
+
+
+def test_head_ct_from_phantom_to_the_gain_over_the_prior(tmp_path, monkeypatch):
+    small = replace(get_demo("rsna-ich"), write=write_few, size=32, folds=2, learners=("lightgbm",))
+    monkeypatch.setitem(DEMOS, "rsna-ich", small)
+    monkeypatch.setattr(module, "BACKBONE", "test_resnet")
+    monkeypatch.setattr(boosting, "ROUNDS", 6)
+    found = run_demo(DemoConfig(tmp_path / "demo", patients=12, pixels=32, seed=1, workers=1, task="rsna-ich"))
+    rows = {row.name: row for row in found.rows}
+    assert list(rows) == [
+        *("prior", "metadata only", "images only", "blend safe"),
+        *("prior, weighted", "blend risky, weighted"),
+    ]
+    assert found.headline == "any"
+    for name in ("prior", "blend safe", "blend risky, weighted"):
+        for value, low, high in (rows[name].loss, rows[name].new_loss):
+            assert low < value < high
+    # All targets together are rarer than `any` alone: the prior of their rows is the smaller loss.
+    assert rows["prior"].loss[0] < 0.5
+    assert rows["prior"].new_auc[0] == 0.5
+    gain = next(note for note in found.notes if "better than the prior on the new exams by" in note)
+    value = float(gain.split("exams by ")[1].split()[0])
+    assert value == pytest.approx(rows["prior"].new_loss[0] - rows["blend safe"].new_loss[0], abs=2e-4)
+    assert (tmp_path / "demo" / "predictions-risky.csv").is_file()
+
+
+def test_a_task_without_a_demo_is_named(tmp_path):
+    with pytest.raises(UserError, match=r"has no demo \(got nothing\). Give one of rsna-breast, rsna-ich"):
+        run_demo(DemoConfig(tmp_path / "demo", task="nothing"))
+    assert not (tmp_path / "demo").exists()
