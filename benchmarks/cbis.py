@@ -39,6 +39,12 @@ from radboost.metrics import Scored, auc, clustered_difference, log_loss
 from radboost.pipeline.blending import make_blend
 from radboost.pipeline.prediction import PredictConfig, predict_exams
 
+KINDS: dict[str, tuple[tuple[str, int] | None, int, tuple[str, ...]]] = {
+    "abnormalities": (None, 96, ("safe", "risky")),
+    "patches": (("s10", 112), 64, ("safe",)),
+    "pictures": (("grid", 192), 96, ("safe",)),
+}
+"""Of each kind: patches and their side on a film of 1024 rows, side of a crop as the network sees it, and blends."""
 DENSER = {"1": 0.05, "2": 0.2, "3": 0.45, "4": 0.3}
 
 
@@ -105,6 +111,7 @@ def main() -> None:
     parser.add_argument("--patients", type=int, default=150)
     parser.add_argument("--pixels", type=int, default=512)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--kind", action="append", choices=KINDS, help="repeats; all if not given")
     options = parser.parse_args()
     libraries = ("radboost", "torch", "timm", "xgboost", "scikit-learn", "numpy")
     versions = ", ".join(f"{name} {metadata.version(name)}" for name in libraries)
@@ -119,9 +126,9 @@ def main() -> None:
         write_cbis_ddsm(place / "data", learned)
         write_cbis_ddsm(place / "exams", others)
         share = options.pixels / 1024
-        one(place, None, 96, ("safe", "risky"))
-        one(place, ("s10", round(112 * share)), 64, ("safe",))
-        one(place, ("grid", round(192 * share)), 96, ("safe",))
+        for kind in options.kind or KINDS:
+            how, size, policies = KINDS[kind]
+            one(place, None if how is None else (how[0], round(how[1] * share)), size, policies)
 
 
 if __name__ == "__main__":
