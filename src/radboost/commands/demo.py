@@ -17,10 +17,10 @@ def demo(
     out: Annotated[Path, typer.Option("--out", help="Where everything is written.")] = Path("radboost-demo"),
     task: Annotated[str, typer.Option("--task", help="rsna-breast or rsna-ich.")] = "rsna-breast",
     patients: Annotated[
-        int | None, typer.Option("--patients", min=40, help="Patients to learn from. [default: 120]")
+        int | None, typer.Option("--patients", min=40, help="Patients to learn from. [default: 120; 60 of head CT]")
     ] = None,
     pixels: Annotated[
-        int | None, typer.Option("--pixels", min=64, help="Rows of an image. [default: 1024; 128 of a CT]")
+        int | None, typer.Option("--pixels", min=64, help="Rows of an image. [default: 1024; 64 of head CT]")
     ] = None,
     seed: Seed = 0,
     workers: Workers = None,
