@@ -43,10 +43,10 @@ class Plane:
         return float(away @ right * scale), float(away @ down * scale), abs(float(away @ np.cross(right, down)))
 
 
-def sagittal_planes(rng: np.random.Generator) -> list[Plane]:
-    """A stack from one side of the spine to the other, turned by a few degrees, counted from either side."""
+def sagittal_planes(spine: float, rng: np.random.Generator) -> list[Plane]:
+    """A stack about a spine at some x, turned by a few degrees, counted from either side."""
     slices, turn = int(rng.integers(11, 14)), float(rng.uniform(-0.05, 0.05))
-    field, first = float(rng.uniform(215, 265)), float(rng.normal(0, 1.5))
+    field, first = float(rng.uniform(215, 265)), spine + float(rng.normal(0, 1.5))
     middle = (first, float(rng.normal(0, 6)), float(rng.normal(0, 8)))
     right = (-float(np.sin(turn)), float(np.cos(turn)), 0.0)
     normal = np.cross(right, (0.0, 0.0, -1.0))

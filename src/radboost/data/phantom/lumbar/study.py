@@ -188,7 +188,7 @@ def draw_spine_study(phantom: LumbarPhantom, index: int) -> SpineStudy:
             latent = illness + _LEVEL_EFFECT[place] + rng.normal(0, 0.9)
             grade = int(np.searchsorted(_CUTS, latent, side="right"))
             grades[condition, level] = grade
-            narrowed[condition, level] = float(np.clip((0.08, 0.42, 0.72)[grade] + rng.normal(0, 0.06), 0, 0.9))
+            narrowed[condition, level] = float(np.clip((0.22, 0.4, 0.58)[grade] + rng.normal(0, 0.14), 0, 0.85))
     spine = _draw_spine(rng, narrowed)
     thick = bool(rng.uniform() < phantom.thick)
     unlabelled = frozenset(key for key in grades if rng.uniform() < phantom.unlabelled)
@@ -222,7 +222,7 @@ def _draw_spine(rng: np.random.Generator, narrowed: dict[tuple[str, str], float]
         bend=bend,
         lean=float(rng.normal(0, 0.03)),
         half=(22 * size, 16.5 * size),
-        canal=(10.5 * size, 8 * size * float(rng.uniform(0.95, 1.1))),
+        canal=(10.5 * size, 8 * size * float(rng.uniform(0.8, 1.2))),
         discs=tuple(discs),
         narrowed=narrowed,
         size=size,
@@ -243,7 +243,7 @@ def _draw_series(phantom: LumbarPhantom, spine: Spine, rng: np.random.Generator,
             stacks = [axial_planes([(spine.level(n), spine.discs[n][3]) for n in part], rng) for part in parts]
         else:
             # A second one is shifted by part of a slice.
-            stacks = [sagittal_planes(rng) for _ in range(2 if again == kind else 1)]
+            stacks = [sagittal_planes(spine.centre[0], rng) for _ in range(2 if again == kind else 1)]
         for planes in stacks:
             name = str(int(rng.integers(10**8, 4 * 10**9)))
             drawn = (float(rng.uniform(0.6, 1.4)), noisy * float(rng.uniform(0.03, 0.06)), int(rng.integers(2**62)))
