@@ -23,7 +23,7 @@ from radboost.data.volumes import Locator
 
 LUMBAR = get_task("rsna-lumbar")
 PHANTOM = LumbarPhantom(studies=1, seed=5, pixels=96, lacking=0, twice=0)
-LEARNT, HELD = 30, 20
+LEARNT, HELD, FEW = 30, 20, 8
 
 
 def middle_of(folder: Path, number: int, kind: str) -> Stack:
@@ -47,9 +47,9 @@ def middle_of(folder: Path, number: int, kind: str) -> Stack:
 def studies(tmp_path_factory):
     """By kind: pictures of the studies to learn from and of those held out; and what is known of all."""
     folder = tmp_path_factory.mktemp("middles")
-    stacks = {
-        kind: {str(number): middle_of(folder, number, kind) for number in range(LEARNT + HELD)} for kind in ("t2", "t1")
-    }
+    # T1 stands in where T2 is lacking; a few held-out studies tell whether it can.
+    numbers = {"t2": range(LEARNT + HELD), "t1": range(LEARNT + FEW)}
+    stacks = {kind: {str(n): middle_of(folder, n, kind) for n in own} for kind, own in numbers.items()}
     pictures = {kind: read_pictures(folder, own, PITCH_MM, Reading(workers=1)) for kind, own in stacks.items()}
     known = {}
     for number in range(LEARNT + HELD):
@@ -68,11 +68,11 @@ def locator(studies):
     return learn_locator(LEVELS, learnt, {kind: own for kind, own in pictures.items()})
 
 
-@pytest.mark.parametrize("kind", ["t2", "t1"])
-def test_a_level_is_found_within_half_a_disc_in_nine_of_ten_held_out_ones(studies, locator, kind):
+@pytest.mark.parametrize(("kind", "held"), [("t2", HELD), ("t1", FEW)])
+def test_a_level_is_found_within_half_a_disc_in_nine_of_ten_held_out_ones(studies, locator, kind, held):
     pictures, known = studies
     hits = []
-    for number in range(LEARNT, LEARNT + HELD):
+    for number in range(LEARNT, LEARNT + held):
         found = locate_places(locator, kind, pictures[kind][str(number)])
         discs = draw_spine_study(replace(PHANTOM, first_study=number), 0).spine.discs
         for level, (_, thickness, _, _) in zip(LEVELS, discs, strict=True):
@@ -86,7 +86,7 @@ def test_a_level_is_found_within_half_a_disc_in_nine_of_ten_held_out_ones(studie
     blind = [
         np.linalg.norm((pictures[kind][str(n)].centre + start + steps[k] - known[str(n)].places[level])[1:])
         <= draw_spine_study(replace(PHANTOM, first_study=n), 0).spine.discs[k][1] / 2
-        for n in range(LEARNT, LEARNT + HELD)
+        for n in range(LEARNT, LEARNT + held)
         for k, level in enumerate(LEVELS)
     ]
     assert np.mean(blind) < 0.5
