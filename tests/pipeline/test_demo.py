@@ -21,6 +21,7 @@ def write_few(out, cast, progress, workers):
     write_rsna_ich(out, HeadPhantom(**who, **bleeding))
 
 
+@pytest.mark.proof
 def test_head_ct_from_phantom_to_the_gain_over_the_prior(tmp_path, monkeypatch):
     small = replace(get_demo("rsna-ich"), write=write_few, size=32, folds=2, learners=("lightgbm",))
     monkeypatch.setitem(DEMOS, "rsna-ich", small)
