@@ -13,6 +13,7 @@ from radboost.data.crop import CropJob, PixelPolicy
 from radboost.data.index import IndexConfig, index
 from radboost.data.phantom.lumbar import LumbarPhantom, write_rsna_lumbar
 from radboost.data.render import render
+from radboost.data.share import share_cohort
 from radboost.data.slices.build import choose_series
 from radboost.data.slices.choose import chosen, nearest, square
 from radboost.data.slices.coordinates import given_points, plain
@@ -102,6 +103,14 @@ def test_whole_slices_keep_the_budget_and_hold_the_coordinates_slices(folder, co
     few = few[few["view"].isin(budget)]
     assert set(marked) <= set(few["path"])
     assert len(few) < len(whole)
+
+
+def test_a_shared_cohort_keeps_what_units_are_and_no_names(cohort, tmp_path):
+    shared = share_cohort(cohort, tmp_path / "shared", ("part", "level"))
+    own = cohort.unit_features.set_index("unit").loc[cohort.units["unit"]]
+    given = shared.unit_features.set_index("unit").loc[cohort.units["unit_id"]]
+    assert (own["metadata.part"].to_numpy() == given["metadata.part"].to_numpy()).all()
+    assert not set(shared.unit_features["unit"]) & set(cohort.unit_features["unit"])
 
 
 def test_split_shows_a_unit_its_own_kind_of_series_alone(folder, cohort, again):
