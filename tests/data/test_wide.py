@@ -105,6 +105,17 @@ def test_what_cannot_be_meant_is_refused(make, says):
         make()
 
 
+def test_toml_declares_both(tmp_path):
+    path = tmp_path / "toy.toml"
+    path.write_text(
+        'table = "t.csv"\nunit = ["study", "what", "level"]\ngroup = "study"\n'
+        '[wide]\nnames = ["what", "level"]\nvalues = [["left_canal", "canal"], ["l1", "l2"]]\nvalue_column = "grade"\n'
+        '[lookup]\ncolumn = "what"\ngives = ["side"]\nrows = [["left_canal", "L"], ["canal", ""]]\n'
+        '[targets.grade]\nclasses = ["mild", "bad"]\nweights = [1.0, 4.0]\n[images]\npaths = "{study}.dcm"\n'
+    )
+    assert get_task(str(path)) == TASK
+
+
 def test_the_lumbar_task_asks_for_25_rows_a_study_and_survives_json():
     assert len(LUMBAR.wide.headings) == 25
     assert LUMBAR.targets[0].weights == (1.0, 2.0, 4.0)

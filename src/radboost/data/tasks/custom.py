@@ -10,7 +10,21 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from radboost.data.task import Images, LongTable, Metadata, Part, Regions, Slots, Stacked, Submission, Target, Task
+from radboost.data.task import (
+    Images,
+    LongTable,
+    Lookup,
+    Metadata,
+    MetricParts,
+    Part,
+    Regions,
+    Slots,
+    Stacked,
+    Submission,
+    Target,
+    Task,
+    WideTable,
+)
 from radboost.errors import TaskError, offenders
 
 __all__ = ["read_task"]
@@ -32,6 +46,9 @@ _TOP = {
     "from_headers",
     "stacked",
     "regions",
+    "wide",
+    "lookup",
+    "parts",
 }
 _PARTS: dict[str, type] = {
     "images": Images,
@@ -41,6 +58,9 @@ _PARTS: dict[str, type] = {
     "long": LongTable,
     "stacked": Stacked,
     "regions": Regions,
+    "wide": WideTable,
+    "lookup": Lookup,
+    "parts": MetricParts,
 }
 _TARGET = {f.name for f in fields(Target)} - {"name"}
 
