@@ -12,7 +12,7 @@ demo: $(READY)
 	$(BIN)/radboost demo --task $(TASK) --out radboost-demo --overwrite
 
 test: $(READY)
-	$(BIN)/python -m pytest -m "not proof" -n 2 --dist loadfile
+	$(BIN)/python -m pytest -m "not proof" -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -14,7 +14,9 @@ from radboost.booster.weights import WeightConfig, simulate
 from radboost.data.cohort import Cohort
 from radboost.data.index import IndexConfig, index
 from radboost.data.phantom.breast import BreastPhantom, write_rsna_breast
+from radboost.data.phantom.cbis import CbisPhantom, write_cbis_ddsm
 from radboost.data.phantom.ct import HeadPhantom, write_rsna_ich
+from radboost.data.phantom.lumbar import LumbarPhantom, write_rsna_lumbar
 from radboost.data.progress import Progress
 from radboost.errors import UserError
 
@@ -118,9 +120,49 @@ def _write_ct(out: Path, cast: Cast, progress: Progress, workers: int | None) ->
 
 def _bit_type_weights(cohort: Cohort, data: Path, new: Path, workers: int | None) -> pd.DataFrame:
     """Give weights that simulate the new exams' mix of stored pixel types, as `radboost weights` makes them."""
-    how = IndexConfig(key=cohort.key, new_exams=True, workers=workers)
-    exams = index(new, cohort.need_task(), how).cohort
-    found = simulate(cohort, exams, WeightConfig("strata", on=("bit_type",)))
+    return _simulated(cohort, new, WeightConfig("strata", on=("bit_type",)), workers)
+
+
+DENSER: Mapping[str, float] = {"1": 0.05, "2": 0.2, "3": 0.45, "4": 0.3}
+"""Mix of breast densities of the new films; the phantom's default has more fat."""
+
+
+def _write_films(out: Path, cast: Cast, progress: Progress, workers: int | None) -> None:
+    phantom = CbisPhantom(cast.patients, cast.seed, cast.pixels, first_patient=cast.first)
+    if cast.new:
+        phantom = replace(phantom, density_mix=DENSER)
+    write_cbis_ddsm(out, phantom, progress=progress, workers=workers)
+
+
+def _density_weights(cohort: Cohort, data: Path, new: Path, workers: int | None) -> pd.DataFrame:
+    """Give weights that simulate the new films' mix of densities."""
+    return _simulated(cohort, new, WeightConfig(on=("density",)), workers)
+
+
+NEW_THICK = 0.7
+"""Share of new studies from the site with thicker slices; the phantom's default, to be learned from, is less."""
+
+
+def _write_lumbar(out: Path, cast: Cast, progress: Progress, workers: int | None) -> None:
+    phantom = LumbarPhantom(cast.patients, cast.seed, cast.pixels, first_study=cast.first)
+    if cast.new:
+        phantom = replace(phantom, thick=NEW_THICK)
+    write_rsna_lumbar(out, phantom, progress=progress, workers=workers)
+    if cast.new:
+        # As for real new exams, nobody has said where the levels are.
+        points = out / "train_label_coordinates.csv"
+        pd.read_csv(points).iloc[:0].to_csv(points, index=False)
+
+
+def _thickness_weights(cohort: Cohort, data: Path, new: Path, workers: int | None) -> pd.DataFrame:
+    """Give weights that simulate the new studies' mix of slice thicknesses."""
+    return _simulated(cohort, new, WeightConfig("strata", on=("slice_thickness:category",)), workers)
+
+
+def _simulated(cohort: Cohort, new: Path, how: WeightConfig, workers: int | None) -> pd.DataFrame:
+    """Give weights as `radboost weights` makes them; the new exams' labels stay unseen."""
+    asked = IndexConfig(key=cohort.key, new_exams=True, workers=workers)
+    found = simulate(cohort, index(new, cohort.need_task(), asked).cohort, how)
     return pd.DataFrame({"unit": found.unit, "weight": found.weight})
 
 
@@ -162,6 +204,41 @@ DEMOS: dict[str, Demo] = {
             layout="RSNA haemorrhage",
             shift="another mix of scanners",
             simulated="scanners",
+        ),
+        Demo(
+            task="cbis-ddsm",
+            write=_write_films,
+            weigh=_density_weights,
+            headline="malignant",
+            patients=150,
+            pixels=512,
+            size=96,
+            stage=1,
+            pool=("avg", "max"),
+            folds=5,
+            learners=("logistic", "xgboost"),
+            units="abnormalities",
+            layout="CBIS-DDSM",
+            shift="denser breasts",
+            simulated="densities",
+        ),
+        Demo(
+            task="rsna-lumbar",
+            write=_write_lumbar,
+            weigh=_thickness_weights,
+            headline="grade",
+            patients=40,
+            pixels=96,
+            size=64,
+            stage=1,
+            pool=("avg", "max"),
+            folds=3,
+            # Three classes of a thousand units a fold: the others would take most of the time.
+            learners=("lightgbm",),
+            units="gradings",
+            layout="RSNA lumbar",
+            shift="another mix of sites",
+            simulated="slice thicknesses",
         ),
     )
 }

@@ -31,7 +31,8 @@ def asked():
     """A training of two short stages, with changes."""
     learn = LearnConfig(batch_size=8, inner=0.3)
     pixels = PixelPolicy.of("breast", SIDE)
-    stages = (Stage("head", 2, 1e-2, "head"), Stage("top", 2, 1e-3, "top:1"))
+    # The first stage always has a best epoch; a later one may only lose.
+    stages = (Stage("top", 2, 1e-2, "top:1"), Stage("head", 2, 1e-3, "head"))
     whole = TrainConfig(
         BackboneConfig("test_resnet", random_init=0, size=SIDE), pixels, stages, learn=learn, folds=(0,), workers=1
     )

@@ -40,13 +40,13 @@ def test_units_are_predicted_by_a_network_that_never_saw_their_group(trained, br
 
 
 def test_logs_are_read_back_by_their_library(trained):
-    events = EventAccumulator(str(trained.folder / "fold0" / "tensorboard" / "1-top"))
+    events = EventAccumulator(str(trained.folder / "fold0" / "tensorboard" / "0-top"))
     events.Reload()
     assert {"train/loss", "inner/loss", "inner/auc"} <= set(events.Tags()["scalars"])
     shown = [each.value for each in events.Scalars("inner/loss")]
     table = pd.read_csv(trained.folder / "epochs.csv")
     assert shown == pytest.approx(table.loc[table["stage"] == "top", "inner_loss"].tolist())
-    assert table.groupby("stage", sort=False)["epoch"].count().to_dict() == {"head": 2, "top": 2}
+    assert table.groupby("stage", sort=False)["epoch"].count().to_dict() == {"top": 2, "head": 2}
 
 
 def test_the_folder_holds_no_identifier_and_no_pickle(trained, breasts):
