@@ -136,7 +136,7 @@ def _write_films(out: Path, cast: Cast, progress: Progress, workers: int | None)
 
 def _density_weights(cohort: Cohort, data: Path, new: Path, workers: int | None) -> pd.DataFrame:
     """Give weights that simulate the new films' mix of densities."""
-    return _simulated(cohort, new, WeightConfig(on=("density",)), workers)
+    return _simulated(cohort, new, WeightConfig("strata", on=("density",)), workers)
 
 
 NEW_THICK = 0.7
@@ -150,8 +150,7 @@ def _write_lumbar(out: Path, cast: Cast, progress: Progress, workers: int | None
     write_rsna_lumbar(out, phantom, progress=progress, workers=workers)
     if cast.new:
         # As for real new exams, nobody has said where the levels are.
-        points = out / "train_label_coordinates.csv"
-        pd.read_csv(points).iloc[:0].to_csv(points, index=False)
+        (out / "train_label_coordinates.csv").unlink()
 
 
 def _thickness_weights(cohort: Cohort, data: Path, new: Path, workers: int | None) -> pd.DataFrame:
