@@ -209,9 +209,9 @@ def _scored(blend: BlendResult, headline: str) -> dict[str, tuple[Measured, Meas
 
 
 def _external(scores: tuple[ExternalScore, ...], name: str, headline: str) -> tuple[Measured, Measured]:
-    """Log loss of all targets together and AUC of one (of two classes), on the new exams."""
+    """Log loss of all targets together and AUC of one, on the new exams."""
     of = {score.target: score.values for score in scores if score.name == name}
-    return of.get(JOINT, of[headline])["loss"], of[headline].get("auc", NOT_MEASURED)
+    return of.get(JOINT, of[headline])["loss"], of[headline]["auc"]
 
 
 def _triple(found: Estimate) -> Measured:

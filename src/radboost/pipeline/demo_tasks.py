@@ -16,7 +16,6 @@ from radboost.data.index import IndexConfig, index
 from radboost.data.phantom.breast import BreastPhantom, write_rsna_breast
 from radboost.data.phantom.cbis import CbisPhantom, write_cbis_ddsm
 from radboost.data.phantom.ct import HeadPhantom, write_rsna_ich
-from radboost.data.phantom.lumbar import LumbarPhantom, write_rsna_lumbar
 from radboost.data.progress import Progress
 from radboost.errors import UserError
 
@@ -139,25 +138,6 @@ def _density_weights(cohort: Cohort, data: Path, new: Path, workers: int | None)
     return _simulated(cohort, new, WeightConfig("strata", on=("density",)), workers)
 
 
-NEW_THICK = 0.7
-"""Share of new studies from the site with thicker slices; the phantom's default, to be learned from, is less."""
-
-
-def _write_lumbar(out: Path, cast: Cast, progress: Progress, workers: int | None) -> None:
-    phantom = LumbarPhantom(cast.patients, cast.seed, cast.pixels, first_study=cast.first)
-    if cast.new:
-        phantom = replace(phantom, thick=NEW_THICK)
-    write_rsna_lumbar(out, phantom, progress=progress, workers=workers)
-    if cast.new:
-        # As for real new exams, nobody has said where the levels are.
-        (out / "train_label_coordinates.csv").unlink()
-
-
-def _thickness_weights(cohort: Cohort, data: Path, new: Path, workers: int | None) -> pd.DataFrame:
-    """Give weights that simulate the new studies' mix of slice thicknesses."""
-    return _simulated(cohort, new, WeightConfig("strata", on=("slice_thickness:category",)), workers)
-
-
 def _simulated(cohort: Cohort, new: Path, how: WeightConfig, workers: int | None) -> pd.DataFrame:
     """Give weights as `radboost weights` makes them; the new exams' labels stay unseen."""
     asked = IndexConfig(key=cohort.key, new_exams=True, workers=workers)
@@ -220,24 +200,6 @@ DEMOS: dict[str, Demo] = {
             layout="CBIS-DDSM",
             shift="denser breasts",
             simulated="densities",
-        ),
-        Demo(
-            task="rsna-lumbar",
-            write=_write_lumbar,
-            weigh=_thickness_weights,
-            headline="grade",
-            patients=40,
-            pixels=96,
-            size=64,
-            stage=1,
-            pool=("avg", "max"),
-            folds=3,
-            # Three classes of a thousand units a fold: the others would take most of the time.
-            learners=("lightgbm",),
-            units="gradings",
-            layout="RSNA lumbar",
-            shift="another mix of sites",
-            simulated="slice thicknesses",
         ),
     )
 }
