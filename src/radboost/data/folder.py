@@ -135,7 +135,7 @@ def read_header(folder: Path, kind: str, version: int) -> dict[str, Any]:
     """
     path = folder / f"{kind}.json"
     if not path.is_file():
-        found = [k for k in ("cohort", "store", "run", "blend") if (folder / f"{k}.json").is_file()]
+        found = [k for k in ("cohort", "store", "training", "run", "blend") if (folder / f"{k}.json").is_file()]
         got = f"a {found[0]}" if found else ("a folder of another kind" if folder.is_dir() else "no such folder")
         raise UserError(f"is not a radboost {kind}", where=folder, got=got, do=f"Give a folder that holds {kind}.json")
     header = read_json(path)

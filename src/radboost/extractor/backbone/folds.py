@@ -19,9 +19,10 @@ from radboost.extractor.backbone.weights import checkpoint_sha256, fit_weights, 
 if TYPE_CHECKING:
     from radboost.extractor.backbone.config import BackboneConfig
 
-__all__ = ["FoldBackbone", "load_backbone", "own_part", "training_content"]
+__all__ = ["TRAINING_FORMAT", "FoldBackbone", "load_backbone", "own_part", "training_content"]
 
-_FORMAT = 1
+TRAINING_FORMAT = 1
+"""Of the header of a training."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class FoldBackbone(Backbone):
 
 def training_content(folder: Path) -> dict[str, Any]:
     """Read the header of a training; raises UserError where it is none."""
-    return read_header(folder, "training", _FORMAT)
+    return read_header(folder, "training", TRAINING_FORMAT)
 
 
 def own_part(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -29,7 +29,7 @@ from radboost.data.metadata import MetadataEncoder
 from radboost.data.predictions import COLUMNS, Predictions
 from radboost.data.progress import Progress, Silent
 from radboost.errors import UserError
-from radboost.extractor.backbone import load_backbone, weights_sha256
+from radboost.extractor.backbone import TRAINING_FORMAT, load_backbone, weights_sha256
 from radboost.extractor.train.batches import ExampleSet, stream_seed
 from radboost.extractor.train.config import TrainConfig
 from radboost.extractor.train.crop_file import CropFile
@@ -38,7 +38,7 @@ from radboost.extractor.train.fit import Best, fit_network
 from radboost.extractor.train.learning import Material, shown
 from radboost.extractor.train.network import Classifier
 from radboost.extractor.train.objective import Goal, base_margins, to_probabilities
-from radboost.extractor.train.training import FORMAT, KIND, Training
+from radboost.extractor.train.training import KIND, Training
 from radboost.nets.device import autocast, resolve_device, resolve_precision
 
 __all__ = ["train"]
@@ -199,7 +199,7 @@ def _write(out: Path, place: _Place, examples: Examples, made: Sequence[_Made], 
             "networks": [_network(examples, each) for each in made],
             "environment": environment(),
         }
-        write_header(folder, KIND, FORMAT, json.loads(json.dumps(content)))
+        write_header(folder, KIND, TRAINING_FORMAT, json.loads(json.dumps(content)))
     return Training.load(out)
 
 

@@ -8,14 +8,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from radboost.data.folder import read_header
 from radboost.data.predictions import Predictions
 from radboost.data.task import Task
 from radboost.errors import FormatError
+from radboost.extractor.backbone import training_content
 
-__all__ = ["FORMAT", "KIND", "Training"]
+__all__ = ["KIND", "Training"]
 
-KIND, FORMAT = "training", 1
+KIND = "training"
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Training:
         FormatError
             It is damaged.
         """
-        content = read_header(folder, KIND, FORMAT)
+        content = training_content(folder)
         lost = [f"fold{k}" for k in content["folds"] if not (folder / f"fold{k}" / "network.safetensors").is_file()]
         if lost:
             raise FormatError("lacks networks that its header names", where=folder, got=", ".join(lost))
