@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from radboost.booster.calibration import Platt, fit_platt
 from radboost.booster.config import BoostConfig
 from radboost.booster.design import Design
 from radboost.booster.fits import ALL_ROWS, REGULAR, SHARED, WEIGHTED, Done, Job, Work
@@ -19,6 +18,7 @@ from radboost.booster.raw import RawColumns
 from radboost.booster.rows import FloatArray, IntArray
 from radboost.booster.run import Key
 from radboost.data.predictions import COLUMNS, PART, Predictions
+from radboost.metrics.platt import Platt, fit_platt
 
 __all__ = ["all_models", "all_predictions", "all_prepared", "calibrated"]
 

@@ -12,7 +12,6 @@ from urllib.parse import quote
 
 import numpy as np
 
-from radboost.booster.calibration import Platt
 from radboost.booster.design import Design
 from radboost.booster.fits import ALL_ROWS, SHARED, SHARING
 from radboost.booster.member import MemberModel
@@ -24,6 +23,7 @@ from radboost.data.folder import new_folder, read_header, read_json, write_heade
 from radboost.data.predictions import Predictions
 from radboost.data.task import Task
 from radboost.errors import FormatError, MismatchError, UserError, offenders
+from radboost.metrics.platt import Platt
 
 __all__ = ["FORMAT", "Key", "Run"]
 
@@ -220,7 +220,7 @@ class Run:
         return out
 
     def _calibrated(self, key: Key, p: FloatArray) -> FloatArray:
-        """Map probabilities as the members were calibrated; see `radboost.booster.calibration`."""
+        """Map probabilities as the members were calibrated; see `radboost.metrics.platt`."""
         found = self.content.get("calibration", {}).get(f"{key.member}|{key.kind}|{key.target}")
         return p if found is None else Platt.from_dict(found).apply(p)
 

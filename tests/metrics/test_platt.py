@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from radboost.booster.calibration import Platt, fit_platt
 from radboost.metrics import log_loss
+from radboost.metrics.platt import Platt, fit_platt, map_out_of_fold
 
 
 def test_a_sure_member_is_brought_down_to_what_it_knows():
@@ -47,3 +47,17 @@ def test_weight_two_is_the_row_twice_and_the_map_is_kept():
     assert one.slope == pytest.approx(two.slope, abs=1e-5)
     assert one.intercepts == pytest.approx(two.intercepts, abs=1e-5)
     assert Platt.from_dict(one.to_dict()) == one
+
+
+def test_no_row_is_mapped_by_its_own_fold():
+    random = np.random.default_rng(3)
+    y, q, fold = random.integers(0, 2, 90), random.random(90), np.repeat([0, 1, 2], 30)
+    p, weight = np.stack([1 - q, q], axis=1), np.ones(90)
+    found, whole = map_out_of_fold(p, y, weight, fold)
+    turned = np.where(fold == 1, 1 - y, y)
+    other, _ = map_out_of_fold(p, turned, weight, fold)
+    assert np.array_equal(found[fold == 1], other[fold == 1])
+    assert not np.array_equal(found[fold == 0], other[fold == 0])
+    assert whole == fit_platt(p, y, weight)
+    alone, none = map_out_of_fold(p, y, weight, np.zeros(90, int))
+    assert (alone is p, none) == (True, None)

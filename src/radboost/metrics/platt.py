@@ -9,15 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 from scipy.optimize import minimize
 
-from radboost.booster.rows import FloatArray, IntArray
-from radboost.metrics import CLIP
+from radboost.metrics.scores import CLIP
 
-__all__ = ["Platt", "fit_platt"]
+__all__ = ["Platt", "fit_platt", "map_out_of_fold"]
+
+FloatArray: TypeAlias = npt.NDArray[np.float64]
+IntArray: TypeAlias = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -78,3 +81,32 @@ def fit_platt(p: FloatArray, y: IntArray, weight: FloatArray) -> Platt:
     bounds = [(0.0, None), *[(-20.0, 20.0)] * (p.shape[1] - 1)]
     found = minimize(loss, start, jac=True, bounds=bounds, method="L-BFGS-B", options={"ftol": 1e-12, "gtol": 1e-9})
     return Platt(float(found.x[0]), (0.0, *map(float, found.x[1:])))
+
+
+def map_out_of_fold(p: FloatArray, y: IntArray, weight: FloatArray, fold: IntArray) -> tuple[FloatArray, Platt | None]:
+    """Map each fold's probabilities by what the other folds show.
+
+    Parameters
+    ----------
+    p
+        Out-of-fold probabilities (n, classes).
+    y, weight
+        True classes (n,), -1 unlabelled, and weights (n,). What has no label or no weight is mapped and not learnt from.
+    fold
+        Of each row (n,).
+
+    Returns
+    -------
+    tuple
+        Mapped probabilities, and the map that all rows show, for new units. Where one fold alone is there, or nothing
+        is left to learn from, the probabilities as they are and None.
+    """
+    known = (y >= 0) & (weight > 0)
+    folds = np.unique(fold)
+    if len(folds) < 2 or not all((known & (fold != each)).any() for each in folds):
+        return p, None
+    out = np.empty_like(p)
+    for each in folds:
+        others = known & (fold != each)
+        out[fold == each] = fit_platt(p[others], y[others], weight[others]).apply(p[fold == each])
+    return out, fit_platt(p[known], y[known], weight[known])
