@@ -16,6 +16,7 @@ from radboost.commands.extract import extract
 from radboost.commands.fit_boost import fit_boost
 from radboost.commands.index import index
 from radboost.commands.predict import predict
+from radboost.commands.runs import runs
 from radboost.commands.store import app as store
 from radboost.commands.train import train
 from radboost.commands.weights import weights
@@ -41,6 +42,7 @@ for name, command in (
     ("compare", compare),
     ("predict", predict),
     ("demo", demo),
+    ("runs", runs),
 ):
     app.command(name)(command)
 app.add_typer(cohort, name="cohort")

@@ -19,7 +19,7 @@ from radboost.booster.prepare import Prepared
 from radboost.booster.raw import RawColumns, load_prepared
 from radboost.booster.rows import FloatArray, Matrix, Order
 from radboost.booster.score import Score, joint_scores, parts_scores, score_predictions
-from radboost.data.folder import new_folder, read_header, read_json, write_header, write_json
+from radboost.data.folder import FORMATS, new_folder, read_header, read_json, write_header, write_json
 from radboost.data.predictions import Predictions
 from radboost.data.task import Task
 from radboost.errors import FormatError, MismatchError, UserError, offenders
@@ -27,8 +27,8 @@ from radboost.metrics.platt import Platt
 
 __all__ = ["FORMAT", "Key", "Run"]
 
-FORMAT = 1
 KIND = "run"
+FORMAT = FORMATS[KIND]
 
 Loaded = TypeVar("Loaded")
 

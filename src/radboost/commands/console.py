@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -21,7 +23,7 @@ from radboost.errors import RadboostError
 if TYPE_CHECKING:
     from radboost.report.tables import Table
 
-__all__ = ["INTERRUPTED", "bar", "following", "next_command", "reported", "say", "show"]
+__all__ = ["INTERRUPTED", "bar", "following", "next_command", "reported", "say", "show", "written"]
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells count it."""
@@ -128,6 +130,34 @@ def show(table: Table) -> None:
 def _notes(table: Table) -> None:
     for note in table.notes:
         say(note)
+
+
+def written(content: object, goal: str | None, overwrite: bool) -> bool:
+    """Write JSON to a file, or to stdout for ``-``; say whether stdout is still free for a table.
+
+    Raises
+    ------
+    ExistsError
+        The file is there, and `overwrite` is off.
+    UserError
+        It cannot be written.
+    """
+    from radboost.data.folder import write_json
+    from radboost.errors import ExistsError, UserError
+
+    if goal is None:
+        return True
+    if goal == "-":
+        typer.echo(json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False))
+        return False
+    path = Path(goal)
+    if path.exists() and not overwrite:
+        raise ExistsError("already exists", where=path, do="Choose another file, or give --overwrite to replace it")
+    try:
+        write_json(path, content)
+    except OSError as error:
+        raise UserError("cannot be written", where=path, got=error.strerror, do="Choose another file") from error
+    return True
 
 
 def next_command(*lines: str) -> None:

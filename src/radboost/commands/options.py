@@ -22,6 +22,7 @@ __all__ = [
     "Engine",
     "FromTraining",
     "FullDecode",
+    "Json",
     "Out",
     "Overwrite",
     "Pools",
@@ -47,6 +48,9 @@ Window = Annotated[
     typer.Option("--window", help="CENTRE,WIDTH of a channel (CT); repeat for more. [default: the task's]"),
 ]
 FullDecode = Annotated[bool, typer.Option("--full-decode", help="Decode JPEG 2000 at full resolution.")]
+Json = Annotated[
+    str | None, typer.Option("--json", help="Write it as JSON to this file, or - for stdout in place of the table.")
+]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of all that is random.")]
 Workers = Annotated[int | None, typer.Option("--workers", min=1, help="Processes or threads; all cores if not given.")]

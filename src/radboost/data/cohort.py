@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from radboost.data.folder import digest, new_folder, read_header, write_header, write_text
+from radboost.data.folder import FORMATS, digest, new_folder, read_header, write_header, write_text
 from radboost.data.identity import keyed_hash, keyed_hashes, read_key
 from radboost.data.task import OPPOSITE, Task
 from radboost.errors import FormatError, MismatchError, UserError, offenders
@@ -32,7 +32,7 @@ __all__ = [
     "fold_hash",
 ]
 
-FORMAT = 2
+FORMAT = FORMATS["cohort"]
 TRAIN = "train"
 """Name of the split that cross-validation runs over; every other split is held out."""
 

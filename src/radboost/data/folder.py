@@ -20,6 +20,7 @@ from radboost import __version__
 from radboost.errors import ExistsError, FormatError, RadboostError, UserError
 
 __all__ = [
+    "FORMATS",
     "digest",
     "environment",
     "file_sha256",
@@ -31,6 +32,9 @@ __all__ = [
     "write_json",
     "write_text",
 ]
+
+FORMATS: Mapping[str, int] = {"cohort": 2, "store": 1, "training": 1, "run": 1, "blend": 3}
+"""Kinds of result folders, in the order in which data flows, and the format that this version writes and reads."""
 
 LIBRARIES = (
     "numpy",
@@ -135,7 +139,7 @@ def read_header(folder: Path, kind: str, version: int) -> dict[str, Any]:
     """
     path = folder / f"{kind}.json"
     if not path.is_file():
-        found = [k for k in ("cohort", "store", "training", "run", "blend") if (folder / f"{k}.json").is_file()]
+        found = [k for k in FORMATS if (folder / f"{k}.json").is_file()]
         got = f"a {found[0]}" if found else ("a folder of another kind" if folder.is_dir() else "no such folder")
         raise UserError(f"is not a radboost {kind}", where=folder, got=got, do=f"Give a folder that holds {kind}.json")
     header = read_json(path)

@@ -13,7 +13,15 @@ import numpy as np
 import numpy.typing as npt
 
 from radboost.booster.run import Run
-from radboost.data.folder import environment, new_folder, read_header, refuse_existing, write_header, write_json
+from radboost.data.folder import (
+    FORMATS,
+    environment,
+    new_folder,
+    read_header,
+    refuse_existing,
+    write_header,
+    write_json,
+)
 from radboost.data.predictions import Predictions, member_name
 from radboost.data.task import AnyOf, Task
 from radboost.ensemble.apply import apply_blend
@@ -32,7 +40,7 @@ __all__ = ["FORMAT", "Blend", "blend_outside", "make_blend"]
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 
-FORMAT = 3
+FORMAT = FORMATS["blend"]
 
 
 @dataclass(frozen=True)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from radboost.data.folder import digest, read_header
+from radboost.data.folder import FORMATS, digest, read_header
 from radboost.data.store.parts import Part
 from radboost.errors import FormatError
 
 __all__ = ["DAMAGED", "FORMAT", "KIND", "part_is_whole", "store_header"]
 
 KIND = "store"
-FORMAT = 1
+FORMAT = FORMATS[KIND]
 FIELDS = ("config", "dtype", "fingerprint", "fingerprint_hash", "pools", "rows_per_shard")
 
 DAMAGED = ".damaged"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from radboost.data.folder import read_header
+from radboost.data.folder import FORMATS, read_header
 from radboost.data.networks import fold_pool, network_name
 from radboost.errors import WeightsError, offenders
 from radboost.extractor.backbone.load import Backbone, load_one
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["TRAINING_FORMAT", "FoldBackbone", "load_backbone", "own_part", "training_content"]
 
-TRAINING_FORMAT = 1
+TRAINING_FORMAT = FORMATS["training"]
 """Of the header of a training."""
 
 
