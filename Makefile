@@ -4,6 +4,8 @@ BIN := .venv/bin
 # Of `make demo`: rsna-breast or rsna-ich.
 TASK ?= rsna-breast
 READY := .venv/.ready
+# Torch takes three times as long to import from source, and tests start many processes.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test lint check proof clean
 .DEFAULT_GOAL := check
