@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from radboost.data.predictions import Predictions
+from radboost.data.predictions import COLUMNS, PART, Predictions, class_rows
+from radboost.data.task import Target
 from radboost.errors import FormatError, MismatchError
 
 
@@ -76,3 +77,18 @@ def test_round_trip(tmp_path):
     again = Predictions.read(tmp_path / "p.parquet")
     (a,), (b,) = predictions.blocks(), again.blocks()
     np.testing.assert_array_equal(a.p, b.p)
+
+
+def test_rows_of_classes_come_back_as_the_block_they_were_made_of():
+    label, units = np.array([2, -1, 0]), np.array(["a", "b", "c"])
+    p = np.array([[0.1, 0.2, 0.7], [0.3, 0.3, 0.4], [1.0 + 1e-9, 0.0, -1e-9]])
+    others = {"unit": units, "group": units, "member": "m", "kind": "regular", "fold": 0, "fold_hash": "f"}
+    others |= {"task_weight": 1.0, "target_weight": 1.0, PART: None}
+    table = class_rows(Target("t", "t", ("x", "y", "z")), label, p, others)
+    assert list(table.columns) == list(COLUMNS)
+    (block,) = Predictions(table).blocks()
+    np.testing.assert_allclose(block.p[:, 0], p, atol=1e-8)
+    assert block.label.tolist() == label.tolist()
+    binary = class_rows(Target("t", "t"), np.array([1, -1, 0]), p, {**others, PART: units})
+    assert binary["class"].unique().tolist() == [1]
+    assert binary[PART].tolist() == units.tolist()

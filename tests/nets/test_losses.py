@@ -8,7 +8,7 @@ import torch
 
 from radboost.booster.objective import Objective
 from radboost.booster.rows import Rows
-from radboost.nets.losses import label_losses
+from radboost.nets.losses import class_factors, label_losses
 
 
 @pytest.mark.parametrize("classes", [2, 3])
@@ -29,3 +29,10 @@ def test_a_certain_prediction_has_a_finite_slope() -> None:
     margin = torch.full((1, 1), 800.0, requires_grad=True)
     label_losses(margin, torch.tensor([[0.0, 1.0]]), 0.5).sum().backward()
     assert torch.isfinite(margin.grad).all()
+
+
+def test_class_factors_share_the_weight_out_evenly_among_the_classes_that_are_there() -> None:
+    totals = torch.tensor([9.0, 0.0, 3.0])
+    shared = totals * class_factors(totals)
+    torch.testing.assert_close(shared, torch.tensor([6.0, 0.0, 6.0]))
+    assert not class_factors(torch.zeros(3)).any()

@@ -17,7 +17,7 @@ from radboost.booster.prepare import Prepared
 from radboost.booster.raw import RawColumns
 from radboost.booster.rows import FloatArray, IntArray
 from radboost.booster.run import Key
-from radboost.data.predictions import COLUMNS, PART, Predictions
+from radboost.data.predictions import PART, Predictions, class_rows
 from radboost.metrics.platt import Platt, fit_platt
 
 __all__ = ["all_models", "all_predictions", "all_prepared", "calibrated"]
@@ -59,25 +59,19 @@ def _table(design: Design, target_weight: FloatArray, key: Key, target: int, p: 
     rows = np.flatnonzero(design.fold == key.fold)
     kept = design.label[rows, target] >= 0
     rows, p = rows[kept], p[kept]
-    label = design.label[rows, target]
-    parts = []
-    for number in design.task.targets[target].predicted:
-        fixed = {"target": key.target, "class": number, "member": key.member, "kind": key.kind, "fold": key.fold}
-        values = {
-            "unit": design.unit[rows],
-            "y": (label == number).astype(np.float64),
-            "p": np.clip(p[:, number], 0.0, 1.0),
-            "task_weight": design.task_weight[rows, target],
-            "target_weight": target_weight[rows],
-            "group": design.group[rows],
-            "fold_hash": design.fold_hash,
-        }
-        columns = list(COLUMNS)
-        if design.task.parts is not None:
-            values[PART] = design.metadata[design.task.parts.column].to_numpy(str)[rows]
-            columns.append(PART)
-        parts.append(pd.DataFrame({**values, **fixed})[columns])
-    return pd.concat(parts, ignore_index=True)
+    part = design.part
+    others = {
+        "unit": design.unit[rows],
+        "task_weight": design.task_weight[rows, target],
+        "target_weight": target_weight[rows],
+        "group": design.group[rows],
+        "fold_hash": design.fold_hash,
+        "member": key.member,
+        "kind": key.kind,
+        "fold": key.fold,
+        PART: None if part is None else part[rows],
+    }
+    return class_rows(design.task.targets[target], design.label[rows, target], p, others)
 
 
 def _ordered(table: pd.DataFrame, work: Work, config: BoostConfig) -> pd.DataFrame:

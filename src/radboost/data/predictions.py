@@ -6,16 +6,19 @@ target of several classes has one row a class, ``y`` being 1 for the true one. `
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
+from radboost.data.task import Target
 from radboost.errors import FormatError, MismatchError, offenders
 
-__all__ = ["COLUMNS", "KINDS", "PART", "Block", "Predictions", "member_name"]
+__all__ = ["COLUMNS", "KINDS", "PART", "Block", "Predictions", "class_rows", "member_name"]
 
 KINDS = ("regular", "weighted", "external")
 """regular: fitted under the task's weights; weighted: under the target set's too; external: units never trained on."""
@@ -46,6 +49,32 @@ def member_name(member: str, kind: str) -> str:
     ('mlp/fused (weighted)', 'mlp/fused')
     """
     return f"{member} (weighted)" if kind == "weighted" else member
+
+
+def class_rows(
+    target: Target, label: npt.NDArray[np.int64], p: npt.NDArray[np.float64], others: Mapping[str, Any]
+) -> pd.DataFrame:
+    """Rows of one member's predictions of one target: a row for each unit and class that predictions hold.
+
+    Parameters
+    ----------
+    target
+        What is predicted.
+    label
+        True class numbers (n,), -1 unlabelled: their y is NaN.
+    p
+        Probabilities (n, classes); what rounding has put outside of 0 to 1 is brought back.
+    others
+        The other columns of `COLUMNS`, one value a unit or one for all. A `PART` that is None is left out.
+    """
+    kept = {name: values for name, values in others.items() if values is not None}
+    columns = [*COLUMNS, *([PART] if PART in kept else [])]
+    parts = []
+    for number in target.predicted:
+        y = np.where(label >= 0, (label == number).astype(np.float64), np.nan)
+        own = {"target": target.name, "class": number, "y": y, "p": np.clip(p[:, number], 0.0, 1.0)}
+        parts.append(pd.DataFrame({**kept, **own}, index=np.arange(len(label)))[columns])
+    return pd.concat(parts, ignore_index=True)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from radboost.booster.design import Design
-from radboost.data.predictions import COLUMNS, PART, Predictions
+from radboost.data.predictions import COLUMNS, PART, Predictions, class_rows
 from radboost.errors import MismatchError
 from radboost.metrics import (
     JOINT,
@@ -60,15 +60,18 @@ def external_predictions(design: Design, p: dict[str, FloatArray]) -> Prediction
     """Put blended probabilities (units, classes), by target, into the long form; unlabelled units have y NaN."""
     tables = []
     for column, target in enumerate(design.task.targets):
-        label = design.label[:, column]
-        for number in target.predicted:
-            y = np.where(label >= 0, (label == number).astype(float), np.nan)
-            rows = {"unit": design.unit, "target": target.name, "class": number, "y": y}
-            rows |= {"p": p[target.name][:, number], "member": "blend", "kind": "external"}
-            rows |= {"task_weight": design.task_weight[:, column], "target_weight": 1.0, "group": design.group}
-            if design.task.parts is not None:
-                rows[PART] = design.metadata[design.task.parts.column].to_numpy(str)
-            tables.append(pd.DataFrame({**rows, "fold": -1, "fold_hash": design.fold_hash}))
+        others = {
+            "unit": design.unit,
+            "task_weight": design.task_weight[:, column],
+            "target_weight": 1.0,
+            "group": design.group,
+            "fold_hash": design.fold_hash,
+            "member": "blend",
+            "kind": "external",
+            "fold": -1,
+            PART: design.part,
+        }
+        tables.append(class_rows(target, design.label[:, column], p[target.name], others))
     return Predictions(pd.concat(tables, ignore_index=True).astype(COLUMNS))
 
 

@@ -132,6 +132,12 @@ class Design:
         return replace(self, blocks=blocks, metadata=self.metadata.iloc[_positions(rows)], **cut)
 
     @property
+    def part(self) -> npt.NDArray[np.str_] | None:
+        """Part of the task's metric that each unit belongs to, (n,); None where the metric has no parts."""
+        named = self.task.parts
+        return None if named is None else self.metadata[named.column].to_numpy(str)
+
+    @property
     def networks(self) -> frozenset[int]:
         """Outer folds whose networks made some of the blocks; empty where all blocks are for all folds."""
         return frozenset(block.network for block in self.blocks if block.network is not None)

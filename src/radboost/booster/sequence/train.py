@@ -15,7 +15,7 @@ from radboost.booster.rows import FloatArray, Rows
 from radboost.booster.sequence.grid import Grid, Patch
 from radboost.booster.sequence.heads import Parameters, Shape, draw, logits, receptive_field
 from radboost.booster.sequence.plan import BATCH, Plan
-from radboost.nets.losses import label_losses
+from radboost.nets.losses import class_factors, label_losses
 from radboost.nets.samplers import batches, draw_by_weight
 
 __all__ = ["Examples", "margins", "new_parameters", "train"]
@@ -99,10 +99,7 @@ class Examples:
             found = _rows_of(patch, label)
             if self.plain:
                 there = _rows_of(patch, self.plain[i])
-                totals = there.sum(dim=(0, 1, 2))
-                # Each class that the batch has gets the same share of the batch's weight.
-                factor = totals.sum() / (len(totals) * totals.clamp_min(1e-30))
-                found = found * (torch.sign(there) @ torch.where(totals > 0, factor, 0.0))[..., None]
+                found = found * (torch.sign(there) @ class_factors(there.sum(dim=(0, 1, 2))))[..., None]
             # The loss is linear in the label distribution, so that views of a slice can be added up first.
             wanted = found.sum(dim=1)
             total = total + label_losses(margin[..., at : at + width], wanted, loss.focal).sum()

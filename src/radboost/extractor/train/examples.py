@@ -62,6 +62,12 @@ class Examples:
         """Margins of each target: one for two classes, else one a class."""
         return tuple(1 if target.binary else len(target.classes) for target in self.task.targets)
 
+    @property
+    def part(self) -> npt.NDArray[np.str_] | None:
+        """Part of the task's metric that each unit belongs to, (m,); None where the metric has no parts."""
+        named = self.task.parts
+        return None if named is None else self.metadata[named.column].to_numpy(str)
+
     def of_units(self, chosen: npt.NDArray[np.bool_]) -> IntArray:
         """Numbers of the examples of some units, a mask (m,)."""
         return np.flatnonzero(chosen[self.owner]).astype(np.int64)

@@ -22,6 +22,7 @@ from radboost.extractor.train.objective import Goal, to_probabilities
 from radboost.extractor.train.stages import Stage
 from radboost.extractor.views import augment
 from radboost.metrics import auc, log_loss
+from radboost.nets.device import resolve_device
 
 __all__ = ["Learning", "Material", "inner_scores", "shown"]
 
@@ -180,7 +181,7 @@ class Learning(pl.LightningModule):
         return (self.trainer.global_rank, self.trainer.world_size) if self._trainer else (0, 1)
 
     def _loader(self, order: Order) -> Any:
-        return loader(self._material.examples, order, pin=self._config.device.startswith("cuda"))
+        return loader(self._material.examples, order, pin=resolve_device(self._config.device).type == "cuda")
 
 
 def shown(pixels: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from radboost.data.task import Task
 from radboost.extractor.train.config import LearnConfig
-from radboost.nets.losses import label_losses
+from radboost.nets.losses import class_factors, label_losses
 
 __all__ = ["Goal", "base_margins", "to_probabilities"]
 
@@ -47,11 +47,8 @@ class Goal:
         for t, target in enumerate(task.targets):
             k = len(target.classes)
             totals = np.bincount(label[:, t][label[:, t] >= 0], weight[:, t][label[:, t] >= 0], minlength=k)
-            factor = np.ones(k)
-            if learn.class_weight == "balanced" and totals.sum() > 0:
-                there = totals > 0
-                factor = np.where(there, totals.sum() / (there.sum() * np.where(there, totals, 1.0)), 0.0)
-            factors.append(torch.from_numpy(factor.astype(np.float32)))
+            balanced = learn.class_weight == "balanced" and totals.sum() > 0
+            factors.append((class_factors(torch.from_numpy(totals)) if balanced else torch.ones(k)).float())
             means.append(float(totals.sum() / max(len(label), 1)) or 1.0)
         return cls(tuple(len(t.classes) for t in task.targets), tuple(factors), tuple(means), learn)
 
@@ -79,10 +76,7 @@ class Goal:
     def _factor(self, target: int, hot: Tensor) -> Tensor:
         if self.learn.class_weight != "batch":
             return self.factors[target]
-        totals = hot.sum(0)
-        there = totals > 0
-        # Each class that the batch has gets the same share of the batch's weight.
-        return torch.where(there, totals.sum() / (there.sum().clamp_min(1) * totals.clamp_min(1e-12)), 0.0)
+        return class_factors(hot.sum(0))
 
 
 def base_margins(task: Task, label: IntArray, weight: FloatArray) -> list[float]:

@@ -26,7 +26,7 @@ from radboost.data.folder import (
     write_json,
 )
 from radboost.data.metadata import MetadataEncoder
-from radboost.data.predictions import COLUMNS, Predictions
+from radboost.data.predictions import PART, Predictions, class_rows
 from radboost.data.progress import Progress, Silent
 from radboost.errors import UserError
 from radboost.extractor.backbone import TRAINING_FORMAT, load_backbone, weights_sha256
@@ -176,9 +176,7 @@ def _write(out: Path, place: _Place, examples: Examples, made: Sequence[_Made], 
     member = f"train/{config.backbone.name.partition(':')[2] or config.backbone.name}"
     tables = [_predictions(examples, each, member) for each in made]
     with new_folder(out, KIND, overwrite=overwrite) as folder:
-        Predictions(pd.concat(tables, ignore_index=True)[list(COLUMNS)].astype(COLUMNS)).write(
-            folder / "predictions.parquet"
-        )
+        Predictions(pd.concat(tables, ignore_index=True)).write(folder / "predictions.parquet")
         epochs: list[dict[str, Any]] = []
         for each in made:
             own = folder / f"fold{each.split.fold}"
@@ -215,21 +213,22 @@ def _network(examples: Examples, made: _Made) -> dict[str, Any]:
 
 
 def _predictions(examples: Examples, made: _Made, member: str) -> pd.DataFrame:
-    parts = []
+    tables, part = [], examples.part
     for t, target in enumerate(examples.task.targets):
         rows = np.flatnonzero(made.seen & (examples.label[:, t] >= 0))
-        for number in target.predicted:
-            own = {
-                "unit": examples.unit[rows],
-                "y": (examples.label[rows, t] == number).astype(np.float64),
-                "p": np.clip(made.p[t][rows, number], 0.0, 1.0),
-                "task_weight": examples.weight[rows, t],
-                "group": examples.group[rows],
-            }
-            fixed = {"target": target.name, "class": number, "member": member, "kind": "regular"}
-            whole = {"target_weight": 1.0, "fold": made.split.fold, "fold_hash": examples.fold_hash}
-            parts += [pd.DataFrame({**own, **fixed, **whole})]
-    return pd.concat(parts, ignore_index=True)
+        others = {
+            "unit": examples.unit[rows],
+            "task_weight": examples.weight[rows, t],
+            "target_weight": 1.0,
+            "group": examples.group[rows],
+            "fold_hash": examples.fold_hash,
+            "member": member,
+            "kind": "regular",
+            "fold": made.split.fold,
+            PART: None if part is None else part[rows],
+        }
+        tables.append(class_rows(target, examples.label[rows, t], made.p[t][rows], others))
+    return pd.concat(tables, ignore_index=True)
 
 
 def _copy_events(source: Path, goal: Path) -> None:
