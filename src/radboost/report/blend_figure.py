@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from radboost.errors import UserError
+from radboost.report.figures import save_figure
 
 if TYPE_CHECKING:
     from radboost.ensemble.result import Sweep
@@ -44,13 +43,7 @@ def draw_sweeps(sweeps: Sequence[Sweep], out: Path) -> None:
         if sweep.target in targets:
             _curves(grid[targets.index(sweep.target), list(AXES).index(sweep.axis)], sweep)
     grid[0, 0].legend(fontsize=8)
-    picture = io.BytesIO()
-    # No date and no library version in the file.
-    figure.savefig(picture, format="png", metadata={"Software": None})
-    try:
-        out.write_bytes(picture.getvalue())
-    except OSError as error:
-        raise UserError("cannot be written", where=out, got=error.strerror, do="Choose another --out") from error
+    save_figure(figure, out)
 
 
 def _curves(axes: Axes, sweep: Sweep) -> None:
