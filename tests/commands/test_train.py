@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from radboost.data.predictions import Predictions
 from radboost.data.store import EmbeddingStore
 from radboost.extractor import train as room
 
@@ -96,3 +99,68 @@ def test_what_has_no_sense_with_networks_of_folds_is_refused(radboost, cohort, t
     told = radboost("fit-boost", tmp_path / "dealt-anew", fold_store, "--out", tmp_path / "run", code=2).stderr
     # Some patient that a network saw is now to be predicted by it.
     assert "leak 'training'" in told
+
+
+def changed(training, out, change):
+    shutil.copytree(training, out)
+    header = json.loads((out / "training.json").read_text())
+    change(header)
+    (out / "training.json").write_text(json.dumps(header))
+    return out
+
+
+def test_a_training_predicts_alone_and_as_a_member(radboost, cohort, training, new_exams, tmp_path):
+    # One epoch teaches so little that the calibrated member says the base rates.
+    training = changed(training, tmp_path / "plain", lambda header: header["calibration"].clear())
+    words = ("--workers", 1, "--device", "cpu")
+    radboost("predict", training, new_exams, "--out", tmp_path / "alone.csv", *words)
+    alone = pd.read_csv(tmp_path / "alone.csv")["cancer"]
+    assert alone.between(0, 1).all()
+    assert alone.nunique() > 1
+    radboost("blend", "safe", training, "--out", tmp_path / "blend", "--space", "prob")
+    # The blend holds the networks, and nothing that says who was predicted.
+    (kept,) = (tmp_path / "blend").glob("run-*")
+    assert sorted(p.name for p in kept.iterdir()) == ["fold0", "fold1", "fold2", "training.json"]
+    shutil.move(tmp_path / "blend", tmp_path / "moved")
+    radboost("predict", tmp_path / "moved", new_exams, "--out", tmp_path / "blended.csv", *words)
+    assert pd.read_csv(tmp_path / "blended.csv")["cancer"].to_numpy() == pytest.approx(alone.to_numpy(), abs=1e-9)
+    told = radboost("predict", training, "--cohort", cohort, "--out", tmp_path / "p.csv", code=2).stderr
+    assert "trained on" in told
+
+
+def test_a_training_is_blended_and_compared_with_runs(radboost, cohort, training, run, store, tmp_path):
+    radboost("blend", "safe", run, training, "--out", tmp_path / "blend", "--keep-all", "--space", "prob")
+    (target,) = json.loads((tmp_path / "blend" / "blend.json").read_text())["targets"]
+    assert "2:train/test_resnet" in target["weights"]
+    assert "log loss" in radboost("compare", training, f"{run}:logistic/fused").output
+    units = Predictions.read(run / "predictions.parquet").table["unit"].unique()
+    weights = tmp_path / "weights.csv"
+    units = sorted(units)
+    names = pd.read_parquet(cohort / "targets.parquet")["unit"].unique()
+    pd.DataFrame({"unit": names, "weight": np.linspace(0.5, 1.5, len(names))}).to_csv(weights, index=False)
+    words = ("--learner", "logistic", "--weights", weights, "--out", tmp_path / "weighted")
+    radboost("fit-boost", cohort, store, *words)
+    # Judged under the target's weights, though it was not trained under them.
+    radboost("blend", "risky", tmp_path / "weighted", training, "--out", tmp_path / "risky")
+    (target,) = json.loads((tmp_path / "risky" / "blend.json").read_text())["targets"]
+    assert "2:train/test_resnet" in target["weights"]
+
+
+def test_a_network_that_saw_whom_it_predicts_is_refused(radboost, training, run, tmp_path):
+    own = Predictions.read(training / "predictions.parquet").table.query("fold == 0")["group"].iat[0]
+    leaky = changed(training, tmp_path / "leaky", lambda header: header["networks"][0]["saw"].append(own))
+    for words in (("blend", "safe", run, leaky, "--out", tmp_path / "blend"), ("compare", leaky, run)):
+        assert "leak 'training'" in radboost(*words, code=2).stderr
+
+
+def test_a_network_that_was_changed_is_refused(radboost, cohort, training, new_exams, tmp_path):
+    other = shutil.copytree(training, tmp_path / "other")
+    path = other / "fold1" / "network.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    for words in (
+        ("predict", other, new_exams, "--out", tmp_path / "p.csv"),
+        ("extract", cohort, "--training", other, "--out", tmp_path / "store"),
+    ):
+        assert "is not the network that was written" in radboost(*words, "--workers", 1, code=2).stderr

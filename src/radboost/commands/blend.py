@@ -24,7 +24,9 @@ class _Policy(StrEnum):
 
 def blend(
     policy: Annotated[_Policy, typer.Argument(help="What the blend is made for.", show_default=False)],
-    runs: Annotated[list[Path] | None, typer.Argument(help="Runs on the same folds.", show_default=False)] = None,
+    runs: Annotated[
+        list[Path] | None, typer.Argument(help="Runs or trainings of the same folds.", show_default=False)
+    ] = None,
     *,
     out: Out,
     space: Annotated[str, typer.Option("--space", help="auto (chosen by cross-fitting), prob or logit.")] = "auto",
@@ -61,7 +63,7 @@ def blend(
     overwrite: Overwrite = False,
     debug: Debug = False,
 ) -> None:
-    """Blend the members of runs, or files of predictions; the headline score is cross-fitted."""
+    """Blend the members of runs and trainings, or files of predictions; the headline score is cross-fitted."""
     with following(debug):
         from radboost.data.tasks import get_task
         from radboost.ensemble.result import BlendConfig

@@ -13,7 +13,7 @@ __all__ = ["compare"]
 
 
 def compare(
-    first: Annotated[str, typer.Argument(help="A blend or run; FOLDER:MEMBER for one member.", show_default=False)],
+    first: Annotated[str, typer.Argument(help="A blend, run, training; or FOLDER:MEMBER.", show_default=False)],
     second: Annotated[str, typer.Argument(help="Another one.", show_default=False)],
     debug: Debug = False,
 ) -> None:

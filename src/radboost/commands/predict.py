@@ -1,4 +1,4 @@
-"""`radboost predict`: a blend on exams it never saw."""
+"""`radboost predict`: a blend, or a training, on exams it never saw."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["predict"]
 
 
 def predict(
-    blend: Annotated[Path, typer.Argument(help="A blend made by `radboost blend`.", show_default=False)],
+    blend: Annotated[Path, typer.Argument(help="A blend made by `radboost blend`, or a training.", show_default=False)],
     data_dir: Annotated[
         Path | None, typer.Argument(help="New exams, laid out as the task's data.", show_default=False)
     ] = None,

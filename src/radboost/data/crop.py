@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal
 
 from radboost.data.boxes import Box
 from radboost.errors import UserError
@@ -82,6 +83,13 @@ class PixelPolicy:
             return cls(size=size, crop=kind, windows=windows, mirror=crop == "breast", full_decode=full_decode)
         except ValueError as error:
             raise UserError("the pixels asked for cannot be had", got=str(error)) from error
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> PixelPolicy:
+        """Rebuild from `as_dict`, or from the fields alone; raises KeyError where one is missing."""
+        wanted = dict(content)
+        wanted["windows"] = tuple((float(c), float(w)) for c, w in wanted["windows"])
+        return cls(**{f.name: wanted[f.name] for f in fields(cls)})
 
     @property
     def channels(self) -> int:

@@ -33,7 +33,7 @@ __all__ = [
     "write_text",
 ]
 
-FORMATS: Mapping[str, int] = {"cohort": 2, "store": 1, "training": 1, "run": 1, "blend": 3}
+FORMATS: Mapping[str, int] = {"cohort": 2, "store": 1, "training": 2, "run": 1, "blend": 3}
 """Kinds of result folders, in the order in which data flows, and the format that this version writes and reads."""
 
 LIBRARIES = (

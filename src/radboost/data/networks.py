@@ -7,8 +7,15 @@ outer fold 2 is called ``avg@fold2``.
 from __future__ import annotations
 
 import re
+from pathlib import Path
+from typing import Any
 
-__all__ = ["TRAINED_GROUPS", "fold_of", "fold_pool", "network_name"]
+from radboost.data.folder import FORMATS, read_header
+
+__all__ = ["TRAINED_GROUPS", "TRAINING_FORMAT", "fold_of", "fold_pool", "network_name", "training_content"]
+
+TRAINING_FORMAT = FORMATS["training"]
+"""Of the header of a training."""
 
 TRAINED_GROUPS = "trained_groups"
 """Field of a store's config: the hashed groups that each network was trained on, by the network's name."""
@@ -42,3 +49,8 @@ def fold_of(pool: str) -> int | None:
     """
     matched = _FOLD.fullmatch(pool)
     return None if matched is None else int(matched[2])
+
+
+def training_content(folder: Path) -> dict[str, Any]:
+    """Read the header of a training; raises UserError where it is none."""
+    return read_header(folder, "training", TRAINING_FORMAT)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from radboost.data.crop import PixelPolicy
-from radboost.data.networks import TRAINED_GROUPS, network_name
+from radboost.data.networks import TRAINED_GROUPS, network_name, training_content
 from radboost.data.pool import Limits
 from radboost.data.store import EmbeddingStore
 from radboost.errors import FormatError, UserError, WeightsError
-from radboost.extractor.backbone import BackboneConfig, checkpoint_sha256, training_content
+from radboost.extractor.backbone import BackboneConfig, checkpoint_sha256
 from radboost.extractor.views import ViewConfig
 
 __all__ = ["DTYPES", "ExtractConfig"]
@@ -148,7 +148,7 @@ class ExtractConfig:
         """
         try:
             source = config["weights"]
-            pixels = _pixels(config["pixels"])
+            pixels = PixelPolicy.from_dict(config["pixels"])
             network = _tuples(config["backbone"])
             file = _checked(source, checkpoint)
             backbone = BackboneConfig(**network, checkpoint=file, random_init=source.get("seed"))
@@ -168,19 +168,13 @@ class ExtractConfig:
             The folder is no training.
         """
         made = training_content(folder)["config"]
-        pixels = _pixels(made["pixels"])
+        pixels = PixelPolicy.from_dict(made["pixels"])
         return cls(BackboneConfig(**_tuples(made["backbone"]), checkpoint=folder), pixels)
 
     @classmethod
     def from_store(cls, store: EmbeddingStore, checkpoint: Path | None = None) -> ExtractConfig:
         """Ask for what made a store; see `from_config`."""
         return cls.from_config(store.config, checkpoint)
-
-
-def _pixels(content: Mapping[str, Any]) -> PixelPolicy:
-    wanted = dict(content)
-    wanted["windows"] = tuple((float(c), float(w)) for c, w in wanted["windows"])
-    return PixelPolicy(**{f.name: wanted[f.name] for f in fields(PixelPolicy)})
 
 
 def _who_trained(backbone: BackboneConfig) -> dict[str, object]:

@@ -91,7 +91,7 @@ def map_out_of_fold(p: FloatArray, y: IntArray, weight: FloatArray, fold: IntArr
     p
         Out-of-fold probabilities (n, classes).
     y, weight
-        True classes (n,), -1 unlabelled, and weights (n,). What has no label or no weight is mapped and not learnt from.
+        True classes (n,), -1 unlabelled, and weights (n,). What has no label or weight is mapped, not learnt from.
     fold
         Of each row (n,).
 

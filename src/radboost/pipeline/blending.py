@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -12,7 +13,6 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from radboost.booster.run import Run
 from radboost.data.folder import (
     FORMATS,
     environment,
@@ -33,8 +33,9 @@ from radboost.ensemble.result import BlendConfig, BlendResult
 from radboost.ensemble.score import jsonable
 from radboost.ensemble.sweep import sweep
 from radboost.errors import MismatchError, UserError
-from radboost.metrics import Bootstrap
+from radboost.metrics import Bootstrap, best_threshold
 from radboost.pipeline.outside import Outside
+from radboost.pipeline.sources import Source, copy_source, is_training, key_id, open_source, predictions_of, stores_of
 
 __all__ = ["FORMAT", "Blend", "blend_outside", "make_blend"]
 
@@ -60,7 +61,17 @@ class Blend:
 
     @classmethod
     def load(cls, folder: Path) -> Blend:
-        """Read a blend; raises UserError where it is none, FormatError where it is damaged."""
+        """Read a blend, or a training as a blend of its one member.
+
+        Raises
+        ------
+        UserError
+            It is neither.
+        FormatError
+            It is damaged.
+        """
+        if is_training(folder):
+            return cls(folder, _alone(folder))
         return cls(folder, read_header(folder, "blend", FORMAT))
 
     @cached_property
@@ -111,9 +122,9 @@ class Blend:
         return Predictions.read(self.folder / "predictions.parquet")
 
     @cached_property
-    def runs(self) -> list[tuple[str, Run]]:
-        """Its runs, each with the prefix that its members' names carry here."""
-        return [(part["prefix"], Run.load(self.folder / part["folder"])) for part in self.header["runs"]]
+    def runs(self) -> list[tuple[str, Source]]:
+        """Its runs and trainings, each with the prefix that its members' names carry here."""
+        return [(part["prefix"], open_source(self.folder / part["folder"])) for part in self.header["runs"]]
 
 
 def make_blend(
@@ -124,7 +135,7 @@ def make_blend(
     Parameters
     ----------
     runs
-        Run folders, made on one cohort with one fold assignment.
+        Folders of runs and trainings, made on one cohort with one fold assignment.
     policy
         ``safe``, ``risky`` or ``robust``.
     out, overwrite
@@ -141,16 +152,18 @@ def make_blend(
     ------
     MismatchError
         The runs are of different tasks or folds.
+    LeakError
+        A network of a training saw patients whom it predicts.
     ExistsError
         `out` is there and `overwrite` is off.
     """
     refuse_existing(out, "blend", overwrite)
-    loaded = [Run.load(folder) for folder in runs]
+    loaded = [open_source(folder) for folder in runs]
     if any(run.task != loaded[0].task for run in loaded):
         raise MismatchError("the runs are of different tasks", got=", ".join(run.task.name for run in loaded))
     # Two runs may both have an "mlp/fused": numbers in the order given keep them apart.
     prefixes = [f"{i}:" if len(loaded) > 1 else "" for i in range(1, len(loaded) + 1)]
-    joined = Predictions.join(_prefixed(run.predictions, p) for run, p in zip(loaded, prefixes, strict=True))
+    joined = Predictions.join(_prefixed(made, p) for made, p in zip(predictions_of(loaded), prefixes, strict=True))
     task = loaded[0].task
     any_part = task.parts.any_part if task.parts else None
     config = replace(config or BlendConfig(), constraints=task.constraints, any_part=any_part)
@@ -161,14 +174,14 @@ def make_blend(
         for number, (run, prefix) in enumerate(zip(loaded, prefixes, strict=True), start=1):
             used = [m for m in run.members if prefix + member_name(*m) in carrying]
             if used:
-                run.copy_members(folder / f"run-{number}", used)
+                copy_source(run, folder / f"run-{number}", used)
                 carrying_runs.append(run)
                 parts.append({"prefix": prefix, "folder": f"run-{number}", "members": [list(m) for m in used]})
         content = {
             **result.to_dict(),
             "task": loaded[0].task.as_dict(),
             "fold_hash": loaded[0].fold_hash,
-            "key_id": loaded[0].content["inputs"]["key_id"],
+            "key_id": key_id(loaded[0]),
             "runs": parts,
             "stores": _stores(carrying_runs),
             "environment": environment(),
@@ -207,6 +220,30 @@ def blend_outside(
     return result
 
 
+def _alone(folder: Path) -> dict[str, Any]:
+    """Describe a training as a blend of its one member, with the threshold of best F1 out of fold."""
+    training = open_source(folder)
+    ((member, kind),) = training.members
+    name = member_name(member, kind)
+    targets = []
+    for block in training.predictions.blocks():
+        known = block.label >= 0
+        facts = block.label[known], block.p[known, 0, 1], block.task_weight[known]
+        cut = best_threshold(*facts) if len(block.classes) == 2 else math.nan
+        fixed = {"weights": {name: 1.0}, "intercepts": [], "calibration": Calibrator("none").to_dict()}
+        targets.append({"target": block.target, **fixed, "threshold": None if math.isnan(cut) else cut})
+    return {
+        "task": training.task.as_dict(),
+        "targets": targets,
+        "config": {"missing": "error"},
+        "constraints": [{"whole": each.whole, "parts": list(each.parts)} for each in training.task.constraints],
+        "fold_hash": training.fold_hash,
+        "key_id": key_id(training),
+        "runs": [{"prefix": "", "folder": ".", "members": [[member, kind]]}],
+        "stores": [],
+    }
+
+
 def _fitted(predictions: Predictions, policy: Policy, config: BlendConfig) -> BlendResult:
     result = fit_blend(predictions, policy, Bootstrap(), config)
     if not config.sweep:
@@ -232,10 +269,10 @@ def _prefixed(predictions: Predictions, prefix: str) -> Predictions:
     return Predictions(predictions.table.assign(member=prefix + predictions.table["member"]))
 
 
-def _stores(runs: Sequence[Run]) -> list[dict[str, Any]]:
+def _stores(runs: Sequence[Source]) -> list[dict[str, Any]]:
     """How each store's embeddings were made, once a store: the weights' sha256 or seed is in there."""
     found: dict[str, dict[str, Any]] = {}
     for run in runs:
-        for store in run.stores:
+        for store in stores_of(run):
             found.setdefault(store["fingerprint_hash"], store)
     return list(found.values())

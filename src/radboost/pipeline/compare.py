@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 
-from radboost.booster.run import Run
 from radboost.data.predictions import Block, Predictions, member_name
 from radboost.errors import MismatchError, UserError, offenders
 from radboost.metrics import (
@@ -23,6 +22,7 @@ from radboost.metrics import (
     pf1,
 )
 from radboost.pipeline.blending import Blend
+from radboost.pipeline.sources import open_source
 
 __all__ = ["Compared", "Side", "compare"]
 
@@ -46,19 +46,19 @@ class Side:
 
     @classmethod
     def open(cls, what: str) -> Side:
-        """Read ``FOLDER`` (a blend, or a run of one member) or ``FOLDER:MEMBER``.
+        """Read ``FOLDER`` (a blend, a training, or a run of one member) or ``FOLDER:MEMBER``.
 
         Raises
         ------
         UserError
-            It is neither run nor blend, or the member is unknown or must be named.
+            It is no run, training or blend, or the member is unknown or must be named.
         """
         folder, colon, member = what.rpartition(":")
         if not colon or Path(what).exists():
             folder, member = what, ""
         path = Path(folder)
         is_blend = (path / "blend.json").is_file()
-        found = Blend.load(path).predictions if is_blend else Run.load(path).predictions
+        found = Blend.load(path).predictions if is_blend else open_source(path).predictions
         members = found.table[["member", "kind"]].drop_duplicates().itertuples(index=False, name=None)
         names = {member_name(name, kind): (name, kind) for name, kind in members}
         if not member and len(names) > 1:

@@ -14,11 +14,12 @@ import numpy.typing as npt
 import pandas as pd
 
 from radboost.booster.design import Design, build_design
+from radboost.booster.run import Run
 from radboost.data.cohort import Cohort
 from radboost.data.folder import write_text
 from radboost.data.identity import keyed_hash, read_key
 from radboost.data.index import IndexConfig, index
-from radboost.data.predictions import Predictions, member_name
+from radboost.data.predictions import Predictions
 from radboost.data.progress import Progress, Silent
 from radboost.data.store import EmbeddingStore
 from radboost.data.submission import check_submission, decide, in_order_of, parse_threshold, read_submission, submission
@@ -27,8 +28,10 @@ from radboost.errors import ExistsError, LeakError, MismatchError, UserError, of
 from radboost.extractor.backbone import checkpoint_sha256
 from radboost.extractor.config import ExtractConfig
 from radboost.extractor.extract import extract
+from radboost.extractor.train.training import Training
 from radboost.pipeline.blending import Blend
 from radboost.pipeline.external import ExternalScore, external_predictions, external_scores
+from radboost.pipeline.members import Exams, member_probabilities
 
 __all__ = [
     "PredictConfig",
@@ -116,7 +119,10 @@ def predict_exams(
     config, progress = config or PredictConfig(), progress or Silent()
     parse_threshold(config.threshold)
     blend = Blend.load(blend_folder)
-    recipes = [_recipe(s["config"], config) for s in blend.header["stores"]]
+    # A training that is a member has the networks for features of its own.
+    own = tuple(run.folder for _, run in blend.runs if isinstance(run, Training))
+    known = replace(config, checkpoints=(*config.checkpoints, *own))
+    recipes = [_recipe(s["config"], known) for s in blend.header["stores"]]
     key = None if config.key is None else read_key(config.key)
     with ExitStack() as stack:
         work = config.work or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="radboost-")))
@@ -125,7 +131,7 @@ def predict_exams(
         for recipe, made in zip(recipes, blend.header["stores"], strict=True):
             place = work / f"store-{made['fingerprint_hash'][:12]}"
             stores.append(extract(cohort, place, recipe, progress).store)
-        prediction = _predict(blend, cohort, stores, config)
+        prediction = _predict(blend, _Given(cohort, stores), config, work, progress)
         bad = len(_quarantined(cohort))
     notes = list(prediction.notes)
     if prediction.external is not None and key is None:
@@ -143,7 +149,7 @@ def predict_stored(
     config: PredictConfig | None = None,
     split: str | None = None,
 ) -> Prediction:
-    """Predict a cohort's units from stored features; no image is read.
+    """Predict a cohort's units from stored features; images are read for the networks of trainings only.
 
     Parameters
     ----------
@@ -171,7 +177,10 @@ def predict_stored(
     if absent:
         do = "Give each with --store; `store.json` names its fingerprint_hash"
         raise MismatchError("the blend needs stores that were not given", got=offenders(absent), do=do)
-    return _predict(blend, cohort, [by_hash[h] for h in needed], config, split)
+    given = _Given(cohort, [by_hash[h] for h in needed], split)
+    with ExitStack() as stack:
+        work = config.work or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="radboost-")))
+        return _predict(blend, given, config, work, Silent())
 
 
 def write_prediction(prediction: Prediction, out: Path, *, overwrite: bool = False) -> list[Path]:
@@ -232,14 +241,22 @@ def _quarantined(cohort: Cohort) -> set[str]:
     return {str(p) for table in tables for p in table["path"]}
 
 
-def _predict(
-    blend: Blend, cohort: Cohort, stores: Sequence[EmbeddingStore], config: PredictConfig, split: str | None = None
-) -> Prediction:
+@dataclass(frozen=True)
+class _Given:
+    """A cohort to be predicted, its stores in the order that the blend names them, and one split of it or all."""
+
+    cohort: Cohort
+    stores: Sequence[EmbeddingStore]
+    split: str | None = None
+
+
+def _predict(blend: Blend, given: _Given, config: PredictConfig, work: Path, progress: Progress) -> Prediction:
+    cohort, stores, split = given.cohort, given.stores, given.split
     if cohort.need_task().targets != blend.task.targets:
         do = "Index the data with the task that the blend was made for"
         raise MismatchError("the cohort has other targets than the blend", where=cohort.folder, do=do)
-    views = max((run.views for _, run in blend.runs), default=0)
-    designs = [build_design(cohort, stores, view) for view in range(1 + views)]
+    views = max((run.views for _, run in blend.runs if isinstance(run, Run)), default=0)
+    designs = [build_design(cohort, stores, view, bare=True) for view in range(1 + views)]
     if split is not None:
         known = sorted(set(designs[0].split.tolist()))
         if split not in known:
@@ -247,16 +264,19 @@ def _predict(
         designs = [each.take(each.split == split) for each in designs]
     design = designs[0]
     _refuse_trained(blend, design)
-    p = _blend_designs(blend, designs, config.refit)
+    settings = config.refit, config.device, config.batch_size, config.workers
+    members, told = member_probabilities(blend, Exams(cohort, designs, work, progress, *settings))
+    p = blend.apply(members, len(design))
     named = cohort.units.set_index("unit_id")["unit"].reindex(design.unit)
     threshold = parse_threshold(config.threshold)
     out = {name: _decided(blend, name, values, threshold) for name, values in p.items()}
     labelled = bool((design.label >= 0).any())
     external = external_predictions(design, p) if labelled else None
     scores = tuple(external_scores(blend, design, p)) if labelled else ()
-    rows, notes = submission(blend.task, named.tolist(), out), tuple[str, ...]()
+    rows, notes = submission(blend.task, named.tolist(), out), told
     if split is None:
-        rows, notes = _as_sample(rows, cohort, blend.task, decided=threshold is not None)
+        rows, more = _as_sample(rows, cohort, blend.task, decided=threshold is not None)
+        notes = (*notes, *more)
     return Prediction(rows, len(named), external, scores, 0, notes)
 
 
@@ -276,16 +296,6 @@ def _as_sample(
     # Decisions were each made for one target, so that constraints between probabilities say nothing of them.
     check_submission(rows, sample, replace(task, constraints=()) if decided else task)
     return rows, (f"The rows are those of {task.submission.sample}, in its order.",)
-
-
-def _blend_designs(blend: Blend, designs: Sequence[Design], refit: bool) -> dict[str, FloatArray]:
-    """Blended probabilities (units, classes) by target: each member is the mean over its fold models and views."""
-    members: dict[str, dict[str, FloatArray]] = {t.name: {} for t in blend.task.targets}
-    for prefix, run in blend.runs:
-        for (member, kind), by_target in run.predict(designs[: 1 + run.views], refit=refit).items():
-            for target, values in by_target.items():
-                members[target][prefix + member_name(member, kind)] = values
-    return blend.apply(members, len(designs[0]))
 
 
 def _refuse_trained(blend: Blend, design: Design) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from radboost.errors import RadboostError, UserError
 from radboost.extractor.train import fit as module
 from radboost.extractor.train.config import HeadConfig, LearnConfig
+from radboost.extractor.train.predict import predict_units, training_config
 from radboost.extractor.train.run import train
 from radboost.extractor.train.stages import Stage
 from radboost.extractor.train.training import Training
@@ -47,6 +49,17 @@ def test_logs_are_read_back_by_their_library(trained):
     table = pd.read_csv(trained.folder / "epochs.csv")
     assert shown == pytest.approx(table.loc[table["stage"] == "top", "inner_loss"].tolist())
     assert table.groupby("stage", sort=False)["epoch"].count().to_dict() == {"top": 2, "head": 2}
+
+
+def test_the_network_on_disk_says_what_was_predicted(trained, breasts, asked, tmp_path):
+    """New exams go through the very chain that the out-of-fold units went through."""
+    config = replace(training_config(trained), workers=1)
+    found = predict_units(trained, breasts, config, tmp_path)
+    table = trained.predictions.table.set_index("unit")["p"]
+    p = pd.Series(found.p["cancer"][:, 1], breasts.units["unit_id"])
+    assert p[table.index].to_numpy() == pytest.approx(table.to_numpy(), abs=1e-6)
+    assert found.unseen == 0
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_folder_holds_no_identifier_and_no_pickle(trained, breasts):

@@ -23,7 +23,7 @@ from radboost.errors import MismatchError, UserError, offenders
 __all__ = ["build_design"]
 
 
-def build_design(cohort: Cohort, stores: Sequence[Store], view: int = 0) -> Design:
+def build_design(cohort: Cohort, stores: Sequence[Store], view: int = 0, *, bare: bool = False) -> Design:
     """Pool each unit's embeddings by slot, take differences between sides and neighbours, and gather its metadata.
 
     Embeddings are looked at once, a few thousand crops at a time, and read again where rows of a block are asked for:
@@ -37,19 +37,21 @@ def build_design(cohort: Cohort, stores: Sequence[Store], view: int = 0) -> Desi
         Stores of the cohort's crops; none makes a design of metadata alone.
     view
         Augmented view of each crop that is used where a store has it, and view 0 where it has not.
+    bare
+        Whether a design without a column will do: units and labels for what others predict.
 
     Raises
     ------
     MismatchError
         The cohort has no task, a store holds none of its crops, or two stores are the same.
     UserError
-        There is nothing to learn from: neither a store nor a metadata column. Or the task asks for neighbours and no
-        unit has a place in a series, or for header features that the cohort lacks.
+        There is nothing to learn from, neither a store nor a metadata column, and `bare` is off. Or the task asks for
+        neighbours and no unit has a place in a series, or for header features that the cohort lacks.
     FormatError
         A store holds values that are not finite.
     """
     task, units = cohort.need_task(), cohort.units
-    if not stores and not task.metadata.declared:
+    if not stores and not task.metadata.declared and not bare:
         raise UserError("there is nothing to learn from", where=task.name, do="Give a store, or declare metadata")
     hashes = [s.fingerprint_hash for s in stores]
     if len(set(hashes)) != len(hashes):

@@ -5,24 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 
-from radboost.data.folder import FORMATS, read_header
-from radboost.data.networks import fold_pool, network_name
+from radboost.data.networks import fold_pool, network_name, training_content
 from radboost.errors import WeightsError, offenders
 from radboost.extractor.backbone.load import Backbone, load_one
-from radboost.extractor.backbone.weights import checkpoint_sha256, fit_weights, read_checkpoint
+from radboost.extractor.backbone.weights import checkpoint_sha256, fit_weights, read_checkpoint, weights_sha256
 
 if TYPE_CHECKING:
     from radboost.extractor.backbone.config import BackboneConfig
 
-__all__ = ["TRAINING_FORMAT", "FoldBackbone", "load_backbone", "own_part", "training_content"]
-
-TRAINING_FORMAT = FORMATS["training"]
-"""Of the header of a training."""
+__all__ = ["FoldBackbone", "load_backbone", "own_part", "trained_state"]
 
 
 @dataclass(frozen=True)
@@ -50,9 +46,12 @@ class FoldBackbone(Backbone):
         return {fold_pool(name, fold): v for fold, network in found for name, v in network.embed(images).items()}
 
 
-def training_content(folder: Path) -> dict[str, Any]:
-    """Read the header of a training; raises UserError where it is none."""
-    return read_header(folder, "training", TRAINING_FORMAT)
+def trained_state(path: Path, sha256: str) -> dict[str, torch.Tensor]:
+    """Read a trained network's tensors, head and all; raises WeightsError where they are not those of this hash."""
+    state = read_checkpoint(path, unwrap=False)
+    if weights_sha256(state) != sha256:
+        raise WeightsError("is not the network that was written", where=path, do="Train anew, or bring the file back")
+    return state
 
 
 def own_part(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -78,7 +77,9 @@ def load_backbone(config: BackboneConfig) -> Backbone:
     # The training replaces all weights: none are asked for that would have to be fetched.
     plain = replace(config, checkpoint=None, random_init=0)
     folds = tuple(int(fold) for fold in content["folds"])
-    networks = tuple(_trained(load_one(plain), folder / network_name(fold) / "network.safetensors") for fold in folds)
+    sums = {int(network["fold"]): network["weights_sha256"] for network in content["networks"]}
+    paths = {fold: folder / network_name(fold) / "network.safetensors" for fold in folds}
+    networks = tuple(_trained(load_one(plain), paths[fold], sums[fold]) for fold in folds)
     first = networks[0]
     widths = {fold_pool(pool, fold): width for fold in folds for pool, width in first.widths.items()}
     shared = {
@@ -90,8 +91,8 @@ def load_backbone(config: BackboneConfig) -> Backbone:
     return FoldBackbone(**{**first.__dict__, **shared}, networks=networks, folds=folds)
 
 
-def _trained(network: Backbone, path: Path) -> Backbone:
-    state = read_checkpoint(path, unwrap=False)
+def _trained(network: Backbone, path: Path, sha256: str) -> Backbone:
+    state = trained_state(path, sha256)
     wrong = fit_weights(network.model, own_part(state), ())
     if wrong:
         raise WeightsError("does not fit the backbone", where=path, got=offenders(wrong), do="Train anew")

@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from radboost.extractor.train.crop_file import CropFile
 from radboost.extractor.train.examples import Examples
 
-__all__ = ["Batch", "ExampleSet", "Order", "deal", "loader", "stream_seed"]
+__all__ = ["Batch", "ExampleSet", "Order", "deal", "loader", "shown", "stream_seed"]
 
 IntArray = npt.NDArray[np.int64]
 
@@ -175,3 +175,8 @@ def deal(labels: IntArray, numbers: IntArray, sampler: str, size: int, seed: int
 def loader(examples: ExampleSet, order: Order, *, pin: bool) -> DataLoader[Batch]:
     """Load batches in this process: they are read from a mapped file, which costs less than a process that does it."""
     return DataLoader(examples, sampler=order, batch_size=None, pin_memory=pin)
+
+
+def shown(pixels: Tensor) -> Tensor:
+    """Bring the bits of uint16 that int16 carries to 0..1."""
+    return (pixels.to(torch.int32) & 0xFFFF).to(torch.float32) / 65535

@@ -186,6 +186,30 @@ class TrainConfig:
             "devices": self.devices,
         }
 
+    @classmethod
+    def from_recipe(cls, recipe: Mapping[str, Any]) -> TrainConfig:
+        """Rebuild what `recipe` gives; weights that a training began with are not asked for again.
+
+        Raises
+        ------
+        KeyError, TypeError
+            It is no recipe.
+        """
+        return cls(
+            BackboneConfig(**_tuples(recipe["backbone"]), random_init=0),
+            PixelPolicy.from_dict(recipe["pixels"]),
+            tuple(Stage(**stage) for stage in recipe["stages"]),
+            HeadConfig(**recipe["head"]),
+            LearnConfig(**recipe["learn"]),
+            ViewConfig(**_tuples(recipe["augment"])),
+            seed=recipe["seed"],
+            devices=recipe["devices"],
+        )
+
+
+def _tuples(content: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in content.items()}
+
 
 def _plain(content: Mapping[str, Any]) -> dict[str, Any]:
     return {name: list(value) if isinstance(value, tuple) else value for name, value in content.items()}

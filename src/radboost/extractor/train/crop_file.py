@@ -44,10 +44,14 @@ class CropFile:
         Rows of the manifest (n,), distinct.
     config
         What a crop is, and how it is decoded.
+    step
+        Under whose name files that cannot be decoded stand in the cohort's quarantine.
     """
 
-    def __init__(self, folder: Path, cohort: Cohort, rows: npt.NDArray[np.int64], config: TrainConfig) -> None:
-        self._cohort, self._config, self._folder = cohort, config, folder
+    def __init__(
+        self, folder: Path, cohort: Cohort, rows: npt.NDArray[np.int64], config: TrainConfig, step: str = "train"
+    ) -> None:
+        self._cohort, self._config, self._folder, self._step = cohort, config, folder, step
         self.rows = np.sort(rows)
         shape = (len(rows), *config.pixels.shape)
         ids = cohort.manifest["crop_id"].to_numpy()[self.rows].tolist()
@@ -80,25 +84,25 @@ class CropFile:
         self.__dict__.update(state)
         self._open("r")
 
-    def fill(self, progress: Progress) -> None:
+    def fill(self, progress: Progress, *, strict: bool = True) -> None:
         """Decode what is not there yet; files that cannot be decoded go to quarantine.
 
         Raises
         ------
         RadboostError
-            No crop could be decoded.
+            With `strict`: no crop could be decoded.
         """
         left = np.flatnonzero(self._state == WAITING)
         if len(left):
             self._decode(left, progress)
-        if not (self._state == THERE).any():
+        if strict and not (self._state == THERE).any():
             do = "Look at the paths and at quarantine/ in the cohort"
             raise RadboostError("no crop could be decoded", where=self._cohort.folder, do=do)
 
     def _decode(self, left: npt.NDArray[np.int64], progress: Progress) -> None:
         policy, config = self._config.pixels, self._config
         refuse_unboxed(self._cohort, policy)
-        quarantine = Quarantine(self._cohort.folder, "train")
+        quarantine = Quarantine(self._cohort.folder, self._step)
         paths = self._cohort.manifest["path"].to_numpy()
         size = 2 * int(np.prod(policy.shape))
         together = max(1, min(most_in_a_frame(self._cohort), _GROUP_BYTES // size))

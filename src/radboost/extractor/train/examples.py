@@ -15,7 +15,7 @@ from radboost.data.task import OPPOSITE, Task
 from radboost.data.unit_table import linked_rows, unit_labels, unit_metadata
 from radboost.errors import UserError
 
-__all__ = ["Examples", "Split", "encode_metadata", "read_examples", "split_examples"]
+__all__ = ["Examples", "Split", "encode_metadata", "read_examples", "read_units", "split_examples"]
 
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float64]
@@ -108,15 +108,27 @@ def read_examples(cohort: Cohort) -> Examples:
     UserError
         No unit in a fold has a label and a crop.
     """
+    units = cohort.units
+    label, _ = unit_labels(cohort, units["unit"])
+    inside = ((units["split"] == TRAIN) & (units["fold"] >= 0)).to_numpy() & (label >= 0).any(axis=1)
+    found = _gather(cohort, inside)
+    if not len(found):
+        do = "Index the data with labels and --folds"
+        raise UserError("there is nothing to learn from", where=cohort.folder, do=do)
+    return found
+
+
+def read_units(cohort: Cohort) -> Examples:
+    """Gather the examples of all units, in the order of `Cohort.units`, labelled or not."""
+    return _gather(cohort, np.ones(len(cohort.units), dtype=bool))
+
+
+def _gather(cohort: Cohort, inside: npt.NDArray[np.bool_]) -> Examples:
     task, units = cohort.need_task(), cohort.units
     links = linked_rows(cohort)
     label, weight = unit_labels(cohort, units["unit"])
-    inside = ((units["split"] == TRAIN) & (units["fold"] >= 0)).to_numpy() & (label >= 0).any(axis=1)
     own = links[~links["slot"].str.endswith(OPPOSITE)].drop_duplicates(["row", "crop_id"])
-    own = own[inside[own["row"].to_numpy()]]
-    if own.empty:
-        do = "Index the data with labels and --folds"
-        raise UserError("there is nothing to learn from", where=cohort.folder, do=do)
+    own = own[inside[own["row"].to_numpy()] & own["crop_id"].isin(cohort.manifest["crop_id"]).to_numpy()]
     rows = np.flatnonzero(inside)
     place = np.full(len(units), -1, dtype=np.int64)
     place[rows] = np.arange(len(rows))

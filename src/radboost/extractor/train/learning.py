@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
 
 from radboost.data.task import Task
-from radboost.extractor.train.batches import Batch, ExampleSet, Order, deal, loader, stream_seed
+from radboost.extractor.train.batches import Batch, ExampleSet, Order, deal, loader, shown, stream_seed
 from radboost.extractor.train.config import TrainConfig
 from radboost.extractor.train.network import Classifier
 from radboost.extractor.train.objective import Goal, to_probabilities
@@ -24,7 +24,7 @@ from radboost.extractor.views import augment
 from radboost.metrics import auc, log_loss
 from radboost.nets.device import resolve_device
 
-__all__ = ["Learning", "Material", "inner_scores", "shown"]
+__all__ = ["Learning", "Material", "inner_scores"]
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -182,11 +182,6 @@ class Learning(pl.LightningModule):
 
     def _loader(self, order: Order) -> Any:
         return loader(self._material.examples, order, pin=resolve_device(self._config.device).type == "cuda")
-
-
-def shown(pixels: Tensor) -> Tensor:
-    """Bring the bits of uint16 that int16 carries to 0..1."""
-    return (pixels.to(torch.int32) & 0xFFFF).to(torch.float32) / 65535
 
 
 def inner_scores(task: Task, margins: FloatArray, label: IntArray) -> dict[str, float]:

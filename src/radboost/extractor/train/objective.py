@@ -13,7 +13,7 @@ from radboost.data.task import Task
 from radboost.extractor.train.config import LearnConfig
 from radboost.nets.losses import class_factors, label_losses
 
-__all__ = ["Goal", "base_margins", "to_probabilities"]
+__all__ = ["Goal", "base_margins", "base_rates", "to_probabilities"]
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -79,14 +79,22 @@ class Goal:
         return class_factors(hot.sum(0))
 
 
+def base_rates(task: Task, label: IntArray, weight: FloatArray) -> dict[str, list[float]]:
+    """Weighted class frequencies of rows, (n, targets), by target; a class that no row has keeps a chance."""
+    out = {}
+    for t, target in enumerate(task.targets):
+        known = label[:, t] >= 0
+        # One row of each class more than there is.
+        totals = np.bincount(label[known, t], weight[known, t], minlength=len(target.classes)) + 1.0
+        out[target.name] = (totals / totals.sum()).tolist()
+    return out
+
+
 def base_margins(task: Task, label: IntArray, weight: FloatArray) -> list[float]:
     """Margins of the weighted class frequencies of rows, (n, targets), all targets side by side."""
     out: list[float] = []
-    for t, target in enumerate(task.targets):
-        known = label[:, t] >= 0
-        # One row of each class more than there is: a class that no row has keeps a chance.
-        totals = np.bincount(label[known, t], weight[known, t], minlength=len(target.classes)) + 1.0
-        log = np.log(totals / totals.sum())
+    for target, rates in zip(task.targets, base_rates(task, label, weight).values(), strict=True):
+        log = np.log(rates)
         out += [float(log[1] - log[0])] if target.binary else [float(v) for v in log]
     return out
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,20 +26,22 @@ from radboost.data.folder import (
     write_json,
 )
 from radboost.data.metadata import MetadataEncoder
+from radboost.data.networks import TRAINING_FORMAT
 from radboost.data.predictions import PART, Predictions, class_rows
 from radboost.data.progress import Progress, Silent
 from radboost.errors import UserError
-from radboost.extractor.backbone import TRAINING_FORMAT, load_backbone, weights_sha256
+from radboost.extractor.backbone import load_backbone, weights_sha256
 from radboost.extractor.train.batches import ExampleSet, stream_seed
 from radboost.extractor.train.config import TrainConfig
 from radboost.extractor.train.crop_file import CropFile
 from radboost.extractor.train.examples import Examples, Split, encode_metadata, read_examples, split_examples
 from radboost.extractor.train.fit import Best, fit_network
-from radboost.extractor.train.learning import Material, shown
+from radboost.extractor.train.learning import Material
 from radboost.extractor.train.network import Classifier
-from radboost.extractor.train.objective import Goal, base_margins, to_probabilities
+from radboost.extractor.train.objective import Goal, base_margins, base_rates
+from radboost.extractor.train.predict import UnitMeans
 from radboost.extractor.train.training import KIND, Training
-from radboost.nets.device import autocast, resolve_device, resolve_precision
+from radboost.metrics.platt import map_out_of_fold
 
 __all__ = ["train"]
 
@@ -144,36 +146,32 @@ def _train_fold(place: _Place, examples: Examples, crops: CropFile, fold: int, p
         material = Material(examples.task, shelf, train, inner, first, goal)
         progress.start(f"train fold {fold}", sum(stage.epochs for stage in config.stages))
         best = fit_network(network, material, config, place.folder / f"fold{fold}", progress)
-    p, seen = _predict(network, shelf, examples, split, config)
-    return _Made(split, network.state_dict(), encoder, best, p, seen)
+    means = UnitMeans(examples, config)
+    means.add(network, shelf, examples.of_units(split.outer))
+    return _Made(split, network.state_dict(), encoder, best, means.means(), means.seen)
 
 
-def _predict(
-    network: Classifier, shelf: ExampleSet, examples: Examples, split: Split, config: TrainConfig
-) -> tuple[list[FloatArray], npt.NDArray[np.bool_]]:
-    """Probabilities of units of the outer fold: the mean over their crops. And which units have a crop at all."""
-    device = resolve_device(config.device)
-    precision = resolve_precision(config.precision, device)
-    network.to(device).eval()
-    numbers = examples.of_units(split.outer)
-    sums = [np.zeros((len(examples.unit), len(target.classes))) for target in examples.task.targets]
-    size = 2 * config.learn.batch_size
-    with torch.inference_mode(), autocast(device, precision):
-        for start in range(0, len(numbers), size):
-            own = numbers[start : start + size]
-            batch = shelf[own.tolist()].to(device)
-            margins = network(shown(batch.pixels), batch.metadata).double().cpu().numpy()
-            for total, p in zip(sums, to_probabilities(examples.task, margins), strict=True):
-                np.add.at(total, examples.owner[own], p)
-    network.cpu()
-    count = np.bincount(examples.owner[numbers], minlength=len(examples.unit))
-    seen = split.outer & (count > 0)
-    return [total / np.maximum(count, 1)[:, None] for total in sums], seen
+def _calibrated(examples: Examples, made: Sequence[_Made]) -> tuple[list[_Made], dict[str, dict[str, Any]]]:
+    """Calibrate each fold's predictions by the other folds', and give the maps for new exams by target."""
+    found, maps = list(made), dict[str, dict[str, Any]]()
+    for t, target in enumerate(examples.task.targets):
+        rows = np.concatenate([np.flatnonzero(each.seen) for each in made])
+        p = np.concatenate([each.p[t][each.seen] for each in made])
+        facts = examples.label[rows, t], examples.weight[rows, t], examples.fold[rows]
+        mapped, platt = map_out_of_fold(p, *facts)
+        if platt is not None:
+            maps[target.name] = platt.to_dict()
+        for k, each in enumerate(made):
+            own = np.zeros_like(each.p[t])
+            own[each.seen] = mapped[facts[2] == each.split.fold]
+            found[k] = replace(found[k], p=[*found[k].p[:t], own, *found[k].p[t + 1 :]])
+    return found, maps
 
 
 def _write(out: Path, place: _Place, examples: Examples, made: Sequence[_Made], *, overwrite: bool) -> Training:
     config = place.config
     member = f"train/{config.backbone.name.partition(':')[2] or config.backbone.name}"
+    made, maps = _calibrated(examples, made)
     tables = [_predictions(examples, each, member) for each in made]
     with new_folder(out, KIND, overwrite=overwrite) as folder:
         Predictions(pd.concat(tables, ignore_index=True)).write(folder / "predictions.parquet")
@@ -193,6 +191,9 @@ def _write(out: Path, place: _Place, examples: Examples, made: Sequence[_Made], 
             "inputs": {"cohort": place.cohort.fingerprint, "key_id": place.cohort.key_id},
             "config": place.recipe,
             "member": member,
+            "member_kind": "regular",
+            "calibration": maps,
+            "base_rates": base_rates(examples.task, examples.label, examples.weight),
             "folds": [each.split.fold for each in made],
             "networks": [_network(examples, each) for each in made],
             "environment": environment(),

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from radboost.data.folder import read_json, write_header
+from radboost.data.metadata import MetadataEncoder
+from radboost.data.networks import TRAINING_FORMAT, training_content
 from radboost.data.predictions import Predictions
 from radboost.data.task import Task
 from radboost.errors import FormatError
-from radboost.extractor.backbone import training_content
 
 __all__ = ["KIND", "Training"]
 
@@ -62,6 +65,46 @@ class Training:
     def folds(self) -> list[int]:
         """Outer folds that have a network."""
         return [int(k) for k in self.content["folds"]]
+
+    @property
+    def fold_hash(self) -> str:
+        """Hash of the fold assignment that the predictions are out of."""
+        return str(self.content["fold_hash"])
+
+    @property
+    def members(self) -> list[tuple[str, str]]:
+        """Its one member, as a pair (member, kind); see `radboost.data.predictions.Predictions`."""
+        return [(str(self.content["member"]), str(self.content["member_kind"]))]
+
+    @property
+    def base_rates(self) -> dict[str, list[float]]:
+        """Weighted class frequencies of the labelled units, by target."""
+        return {str(name): [float(v) for v in rates] for name, rates in self.content["base_rates"].items()}
+
+    def calibration(self, target: str) -> Mapping[str, Any] | None:
+        """Give the map of new exams' probabilities, see `radboost.metrics.platt.Platt`; None where there is none."""
+        found: Mapping[str, Any] | None = self.content["calibration"].get(target)
+        return found
+
+    def network(self, fold: int) -> Mapping[str, Any]:
+        """Give what the header says of a fold's network."""
+        found: Mapping[str, Any] = next(each for each in self.content["networks"] if each["fold"] == fold)
+        return found
+
+    def encoder(self, fold: int) -> MetadataEncoder | None:
+        """Give the encoder of metadata that a fold's network saw; None where metadata did not join."""
+        content = read_json(self.folder / f"fold{fold}" / "metadata.json")
+        return MetadataEncoder.from_dict(content) if content else None
+
+    def copy_networks(self, out: Path) -> None:
+        """Write the networks alone, without predictions and logs: all that predicting new exams needs."""
+        out.mkdir(parents=True)
+        for fold in self.folds:
+            for name in ("network.safetensors", "metadata.json"):
+                (out / f"fold{fold}").mkdir(exist_ok=True)
+                shutil.copyfile(self.folder / f"fold{fold}" / name, out / f"fold{fold}" / name)
+        kept = {n: v for n, v in self.content.items() if n not in ("kind", "format", "radboost", "created")}
+        write_header(out, KIND, TRAINING_FORMAT, kept)
 
     @cached_property
     def predictions(self) -> Predictions:
