@@ -182,8 +182,8 @@ def _value(result: Result, key: str) -> Any:
 
 def results_table(results: list[Result], root: Path) -> Table:
     """Results as a table, one row each, broken ones with their reason below."""
-    columns = ("", "kind", "task", "made (UTC)", "rows", "members", "log loss", "AUC", "better than the prior by")
-    columns += ("fingerprint", "radboost")
+    scores = ("log loss", "AUC", "better than the prior by")
+    columns = ("", "kind", "task", "made (UTC)", "rows", "members", *scores, "fingerprint", "radboost")
     rows = tuple(_row(each) for each in results)
     broken = [each for each in results if each.broken is not None]
     notes = [f"broken: {_clean(str(each.folder))}: {_clean(each.broken or '')}" for each in broken]
