@@ -12,6 +12,7 @@ from radboost.commands.cohort import app as cohort
 from radboost.commands.compare import compare
 from radboost.commands.crops import crops
 from radboost.commands.demo import demo
+from radboost.commands.doctor import doctor
 from radboost.commands.extract import extract
 from radboost.commands.fit_boost import fit_boost
 from radboost.commands.index import index
@@ -43,6 +44,7 @@ for name, command in (
     ("predict", predict),
     ("demo", demo),
     ("runs", runs),
+    ("doctor", doctor),
 ):
     app.command(name)(command)
 app.add_typer(cohort, name="cohort")

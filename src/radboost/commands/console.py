@@ -120,7 +120,7 @@ def show(table: Table) -> None:
         return _notes(table)
     grid = Grid(show_edge=False, pad_edge=False, show_header=any(table.columns))
     for number, name in enumerate(table.columns):
-        grid.add_column(escape(name), justify="left" if number == 0 else "right", overflow="fold")
+        grid.add_column(escape(name), justify="left" if number == 0 or table.words else "right", overflow="fold")
     for row in table.rows:
         grid.add_row(*(escape(cell) for cell in row))
     _out().print(grid)

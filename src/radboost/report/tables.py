@@ -21,12 +21,15 @@ class Table:
         Cells, as many a row as there are columns.
     notes
         Lines below.
+    words
+        Whether all cells are words, to be aligned at their beginning.
     """
 
     title: str
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     notes: tuple[str, ...] = ()
+    words: bool = False
 
 
 def number(value: float | None, digits: int = 4) -> str:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import importlib
 
+import imagecodecs
 import numpy as np
 import pytest
 
@@ -74,3 +75,19 @@ def test_gdcm_reads_what_we_read(name, dtype, bits):
     spec = FrameSpec(33, 45, 1, pixels.itemsize * 8, bits, bits - 1, signed)
     found = fallback.decode_gdcm(SYNTAXES[name], encode(name, pixels, bits), spec)
     np.testing.assert_array_equal(found, pixels)
+
+
+@pytest.mark.parametrize("end", ["81", "91"])
+def test_the_second_decoder_does_not_turn_the_brightest_pixels_black(end):
+    # Lossy streams overshoot what BitsStored holds; to cut the upper bits would make 4096 a 0.
+    pytest.importorskip("gdcm", reason="the extra gdcm is not installed")
+    bright = np.full((32, 32), 4095, np.uint16)
+    bright[::3, ::2] = 4090
+    if end == "81":
+        data = bytes(imagecodecs.jpegls_encode(bright, level=3))
+    else:
+        data = bytes(imagecodecs.jpeg2k_encode(bright, level=50, codecformat="j2k", reversible=False, bitspersample=12))
+    spec = FrameSpec(32, 32, bits_stored=12, high_bit=11)
+    found = fallback.decode_gdcm(f"1.2.840.10008.1.2.4.{end}", data, spec)
+    assert found.min() > 4000
+    assert found.max() <= 4095

@@ -1,5 +1,6 @@
 """Pixel codecs: the one door to imagecodecs, and to OpenCV's readers of raster files."""
 
+from radboost.data.codecs.check import probe_codecs, probe_device
 from radboost.data.codecs.decode import (
     BIG_ENDIAN,
     COLOUR_AS_RGB,
@@ -30,6 +31,8 @@ __all__ = [
     "encode",
     "is_raster",
     "name_of",
+    "probe_codecs",
+    "probe_device",
     "read_raster",
     "reducible",
 ]

@@ -22,7 +22,17 @@ from radboost.data.codecs.native import decode_deflated, decode_native, decode_r
 from radboost.data.codecs.spec import FrameSpec
 from radboost.errors import PixelError
 
-__all__ = ["BIG_ENDIAN", "COLOUR_AS_RGB", "NATIVE", "SUPPORTED", "decode", "decode_small", "name_of", "reducible"]
+__all__ = [
+    "BIG_ENDIAN",
+    "COLOUR_AS_RGB",
+    "NATIVE",
+    "SUPPORTED",
+    "decode",
+    "decode_first",
+    "decode_small",
+    "name_of",
+    "reducible",
+]
 
 BIG_ENDIAN = "1.2.840.10008.1.2.2"
 """UID of the retired syntax Explicit VR Big Endian."""
@@ -99,6 +109,17 @@ def decode(transfer_syntax: str, data: bytes | np.ndarray, spec: FrameSpec) -> n
         with suppress(ImportError, PixelError):
             return decode_gdcm(transfer_syntax, bytes(data), spec)
         raise PixelError(f"the {name} frame cannot be decoded", got=f"{type(error).__name__}: {error}") from error
+
+
+def decode_first(transfer_syntax: str, data: bytes | np.ndarray, spec: FrameSpec) -> np.ndarray:
+    """Decode one frame by the first decoder alone, for a check of the installation; whatever that raises comes through.
+
+    Parameters
+    ----------
+    transfer_syntax, data, spec
+        As for `decode`; the syntax is one of `SUPPORTED`.
+    """
+    return _DECODERS[transfer_syntax](data, spec)
 
 
 _HIGH_THROUGHPUT = frozenset(_PREFIX + end for end in ("201", "202", "203"))

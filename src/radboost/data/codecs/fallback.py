@@ -18,6 +18,7 @@ _PREFIX = "1.2.840.10008.1.2.4."
 GDCM_READS = frozenset(_PREFIX + end for end in ("50", "51", "57", "70", "80", "81", "90", "91"))
 """Transfer syntaxes that GDCM may be asked for."""
 
+_LOSSY = {_PREFIX + end for end in ("50", "51", "81", "91")}
 _WAVELETS = {_PREFIX + "90", _PREFIX + "91"}
 
 
@@ -67,7 +68,7 @@ def decode_gdcm(transfer_syntax: str, data: bytes, spec: FrameSpec) -> np.ndarra
     if len(raw) < size:
         raise PixelError("GDCM cannot read the frame either", got=f"{len(raw):,} of {size:,} bytes")
     values = np.frombuffer(raw, f"<u{spec.bits_allocated // 8}", spec.rows * spec.columns)
-    return to_stored(values.reshape(spec.shape), spec)
+    return to_stored(values.reshape(spec.shape), spec, lossy=transfer_syntax in _LOSSY)
 
 
 def _element(gdcm: Any, data: bytes) -> Any:
