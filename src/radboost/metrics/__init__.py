@@ -9,10 +9,22 @@ One rule clips probabilities, in log losses and in the blend: the probability of
 ``[CLIP, 1 - CLIP]``.
 """
 
-from radboost.metrics.calibration import ece
+from radboost.metrics.calibration import Reliability, ece, reliability
 from radboost.metrics.clustered import Bootstrap, Difference, Scored, clustered_difference, clustered_interval
+from radboost.metrics.delong import Delong, delong, delong_difference
+from radboost.metrics.estimates import Band, Curve, Estimate, clustered_bands, clustered_estimates, clustered_ratios
+from radboost.metrics.exact import clopper_pearson
 from radboost.metrics.joint import JOINT, joint_log_loss, joint_rows
 from radboost.metrics.parts import ANY_WORST, PARTS, PartsLogLoss
+from radboost.metrics.ranked import (
+    AtThreshold,
+    AveragePrecision,
+    NetBenefit,
+    PartialAuc,
+    Ranked,
+    SensitivityAt,
+    interpolated_roc,
+)
 from radboost.metrics.scores import (
     CLIP,
     Metric,
@@ -26,29 +38,51 @@ from radboost.metrics.scores import (
     pf1,
     true_class_probability,
 )
+from radboost.metrics.steps import Ladder, Steps
 
 __all__ = [
     "ANY_WORST",
     "CLIP",
     "JOINT",
     "PARTS",
+    "AtThreshold",
+    "AveragePrecision",
+    "Band",
     "Bootstrap",
+    "Curve",
+    "Delong",
     "Difference",
+    "Estimate",
+    "Ladder",
     "Metric",
+    "NetBenefit",
+    "PartialAuc",
     "PartsLogLoss",
+    "Ranked",
+    "Reliability",
     "Scored",
+    "SensitivityAt",
+    "Steps",
     "accuracy",
     "auc",
     "balanced_accuracy",
     "best_threshold",
     "brier",
+    "clopper_pearson",
+    "clustered_bands",
     "clustered_difference",
+    "clustered_estimates",
     "clustered_interval",
+    "clustered_ratios",
+    "delong",
+    "delong_difference",
     "ece",
     "f1",
+    "interpolated_roc",
     "joint_log_loss",
     "joint_rows",
     "log_loss",
     "pf1",
+    "reliability",
     "true_class_probability",
 ]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from radboost.metrics.inputs import classes, probabilities, weights
+from radboost.metrics.inputs import FloatArray, IntArray, binary, classes, probabilities, weights
 
-__all__ = ["ece"]
+__all__ = ["Reliability", "ece", "reliability"]
 
 BINS = 10
 
@@ -44,9 +45,60 @@ def ece(y: npt.ArrayLike, p: npt.ArrayLike, weight: npt.ArrayLike | None = None)
     return math.fsum(each) / len(each)
 
 
-def _binary(hit: npt.NDArray[np.bool_], p: npt.NDArray[np.float64], w: npt.NDArray[np.float64]) -> float:
+@dataclass(frozen=True)
+class Reliability:
+    """Bins of rising probability, as `ece` takes them.
+
+    Attributes
+    ----------
+    predicted, observed
+        Weighted mean probability and rate in each bin (b,).
+    weight, rows
+        Weight and rows of each bin (b,).
+    bin
+        Bin of each row (n,); -1 for a row without weight.
+    """
+
+    predicted: FloatArray
+    observed: FloatArray
+    weight: FloatArray
+    rows: IntArray
+    bin: IntArray
+
+
+def reliability(y: npt.ArrayLike, p: npt.ArrayLike, weight: npt.ArrayLike | None = None) -> Reliability:
+    r"""Give the points of a reliability diagram of a binary target; `ece` is their mean distance, weighted.
+
+    Parameters
+    ----------
+    y, p, weight
+        Shape (n,), as :func:`radboost.metrics.log_loss` takes them for two classes.
+
+    Returns
+    -------
+    Reliability
+        At most ten bins, those without a row left out.
+    """
+    truth, given, w = binary(y, p, weight)
+    keep = w > 0
+    code, _ = _bins(given[keep], w[keep])
+    used, code = np.unique(code, return_inverse=True)
+    mean, rate, mass = (np.bincount(code, w[keep] * values, used.size) for values in (given[keep], truth[keep], 1.0))
+    owner = np.full(truth.size, -1)
+    owner[keep] = code
+    rows = np.bincount(code, minlength=used.size)
+    return Reliability(mean / mass, rate / mass, np.asarray(mass, np.float64), rows, owner)
+
+
+def _bins(p: FloatArray, w: FloatArray) -> tuple[IntArray, float]:
+    """Bin of each row, and the weight of all."""
     _, code = np.unique(p, return_inverse=True)
     mass = np.bincount(code, w)
     middle = np.cumsum(mass) - mass / 2
-    owner = np.minimum((BINS * middle / mass.sum()).astype(np.int64), BINS - 1)[code]
-    return math.fsum(np.abs(np.bincount(owner, w * (hit - p)))) / float(mass.sum())
+    total = float(mass.sum())
+    return np.minimum((BINS * middle / total).astype(np.int64), BINS - 1)[code] if p.size else code, total
+
+
+def _binary(hit: npt.NDArray[np.bool_], p: FloatArray, w: FloatArray) -> float:
+    owner, total = _bins(p, w)
+    return math.fsum(np.abs(np.bincount(owner, w * (hit - p)))) / total

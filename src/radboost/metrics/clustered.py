@@ -14,9 +14,11 @@ import numpy.typing as npt
 
 from radboost.errors import TableError
 from radboost.metrics.inputs import FloatArray, binary, weights
+from radboost.metrics.ranked import Ranked
 from radboost.metrics.scores import TERMS, Metric, Ranks, auc
+from radboost.metrics.steps import Ladder
 
-__all__ = ["Bootstrap", "Difference", "Scored", "clustered_difference", "clustered_interval"]
+__all__ = ["Bootstrap", "Difference", "Scored", "clustered_difference", "clustered_interval", "draws", "percentiles"]
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,8 @@ def clustered_interval(metric: Metric, rows: Scored, how: Bootstrap | None = Non
     ----------
     metric
         A function of (y, p, weight). Those of this module other than :func:`balanced_accuracy` cost one pass over the
-        groups a replicate (:func:`auc`: over the rows, sorted once); any other is called anew for each.
+        groups a replicate (:func:`auc` and those of `radboost.metrics.ranked`: over the rows, sorted once); any
+        other is called anew for each.
     rows
         What is scored.
     how
@@ -92,7 +95,7 @@ def clustered_interval(metric: Metric, rows: Scored, how: Bootstrap | None = Non
     every one is, or when there are fewer than two groups.
     """
     how = how or Bootstrap()
-    return _percentiles(_replicates(metric, rows, how), how.level)
+    return percentiles(_replicates(metric, rows, how), how.level)
 
 
 def clustered_difference(metric: Metric, a: Scored, p_b: npt.ArrayLike, how: Bootstrap | None = None) -> Difference:
@@ -117,7 +120,7 @@ def clustered_difference(metric: Metric, a: Scored, p_b: npt.ArrayLike, how: Boo
     known = drawn[~np.isnan(drawn)]
     below = float(np.mean(known < 0) + np.mean(known == 0) / 2) if known.size else math.nan
     value = metric(a.y, a.p, a.weight) - metric(b.y, b.p, b.weight)
-    return Difference(value, *_percentiles(drawn, how.level), below)
+    return Difference(value, *percentiles(drawn, how.level), below)
 
 
 def _replicates(metric: Metric, rows: Scored, how: Bootstrap) -> FloatArray:
@@ -129,6 +132,11 @@ def _replicates(metric: Metric, rows: Scored, how: Bootstrap) -> FloatArray:
         def statistic(counts: FloatArray) -> float:
             top, bottom, needed = counts @ sums
             return float(top / bottom) if needed > 0 else math.nan
+    elif isinstance(metric, Ranked):
+        ladder = Ladder.of(rows.y, rows.p, metric.thresholds)
+
+        def statistic(counts: FloatArray) -> float:
+            return metric.of(ladder.steps(rows.weight * counts[code]))
     elif metric is auc:
         ranks = Ranks.of(*binary(rows.y, rows.p, None)[:2])
 
@@ -141,16 +149,18 @@ def _replicates(metric: Metric, rows: Scored, how: Bootstrap) -> FloatArray:
 
     if names.size < 2:
         return np.full(how.replicates, math.nan)
-    return np.fromiter((statistic(counts) for counts in _draws(names.size, how)), np.float64, how.replicates)
+    return np.fromiter((statistic(counts) for counts in draws(names.size, how)), np.float64, how.replicates)
 
 
-def _draws(groups: int, how: Bootstrap) -> Iterator[FloatArray]:
+def draws(groups: int, how: Bootstrap) -> Iterator[FloatArray]:
+    """Yield how often each group is drawn, (groups,), a replicate after the other; the same for the same seed."""
     random = np.random.default_rng(how.seed)
     for _ in range(how.replicates):
         yield np.bincount(random.integers(groups, size=groups), minlength=groups).astype(np.float64)
 
 
-def _percentiles(drawn: FloatArray, level: float) -> tuple[float, float]:
+def percentiles(drawn: FloatArray, level: float) -> tuple[float, float]:
+    """Cut equal tails off the replicates that are defined; ``nan`` where none is."""
     known = drawn[~np.isnan(drawn)]
     if not known.size:
         return math.nan, math.nan
