@@ -11,6 +11,7 @@ One rule clips probabilities, in log losses and in the blend: the probability of
 
 from radboost.metrics.calibration import Reliability, ece, reliability
 from radboost.metrics.clustered import Bootstrap, Difference, Scored, clustered_difference, clustered_interval
+from radboost.metrics.confusion import confusion, macro_f1, precision, recall
 from radboost.metrics.delong import Delong, delong, delong_difference
 from radboost.metrics.estimates import Band, Curve, Estimate, clustered_bands, clustered_estimates, clustered_ratios
 from radboost.metrics.exact import clopper_pearson
@@ -74,6 +75,7 @@ __all__ = [
     "clustered_estimates",
     "clustered_interval",
     "clustered_ratios",
+    "confusion",
     "delong",
     "delong_difference",
     "ece",
@@ -82,7 +84,10 @@ __all__ = [
     "joint_log_loss",
     "joint_rows",
     "log_loss",
+    "macro_f1",
     "pf1",
+    "precision",
+    "recall",
     "reliability",
     "true_class_probability",
 ]

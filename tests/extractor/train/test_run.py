@@ -13,8 +13,9 @@ from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from radboost.errors import RadboostError, UserError
-from radboost.extractor.train import fit as module
+from radboost.extractor.train import averaging
 from radboost.extractor.train.config import HeadConfig, LearnConfig
+from radboost.extractor.train.keeper import Keeper
 from radboost.extractor.train.predict import predict_units, training_config
 from radboost.extractor.train.run import train
 from radboost.extractor.train.stages import Stage
@@ -44,7 +45,14 @@ def test_units_are_predicted_by_a_network_that_never_saw_their_group(trained, br
 def test_logs_are_read_back_by_their_library(trained):
     events = EventAccumulator(str(trained.folder / "fold0" / "tensorboard" / "0-top"))
     events.Reload()
-    assert {"train/loss", "inner/loss", "inner/auc"} <= set(events.Tags()["scalars"])
+    assert {
+        "train/objective",
+        "train/loss",
+        "inner/loss",
+        "inner/auc",
+        "inner/metric",
+        "inner/balanced_accuracy",
+    } <= set(events.Tags()["scalars"])
     shown = [each.value for each in events.Scalars("inner/loss")]
     table = pd.read_csv(trained.folder / "epochs.csv")
     assert shown == pytest.approx(table.loc[table["stage"] == "top", "inner_loss"].tolist())
@@ -80,7 +88,9 @@ def test_frozen_blocks_come_out_as_they_went_in(trained):
     assert all(name.startswith("layer4") for name in moved)
 
 
-@pytest.mark.parametrize("learn", [{}, {"ema": 0.5, "rate": "cosine", "warm_up": 0.2, "accumulate": 2}])
+@pytest.mark.parametrize(
+    "learn", [{}, {"ema": 0.5, "rate": "cosine", "warm_up": 0.2, "accumulate": 2, "mixup": 0.4, "keep": 2}]
+)
 def test_a_killed_training_goes_on_bit_for_bit(breasts, asked, tmp_path, monkeypatch, learn):
     config = asked(
         stages=(Stage("all", 3, 1e-2),),
@@ -88,17 +98,17 @@ def test_a_killed_training_goes_on_bit_for_bit(breasts, asked, tmp_path, monkeyp
         learn=LearnConfig(batch_size=8, inner=0.3, **learn),
     )
     whole = train(breasts, tmp_path / "whole", config)
-    keep = module._Keeper.on_train_epoch_end
+    keep = Keeper.on_train_epoch_end
 
     def kill(self, trainer, learning):
         keep(self, trainer, learning)
         if trainer.current_epoch == 1:
             raise Killed
 
-    monkeypatch.setattr(module._Keeper, "on_train_epoch_end", kill)
+    monkeypatch.setattr(Keeper, "on_train_epoch_end", kill)
     with pytest.raises(Killed):
         train(breasts, tmp_path / "cut", config)
-    monkeypatch.setattr(module._Keeper, "on_train_epoch_end", keep)
+    monkeypatch.setattr(Keeper, "on_train_epoch_end", keep)
     cut = train(breasts, tmp_path / "cut", config)
     one, two = (load_file(each.folder / "fold0" / "network.safetensors") for each in (whole, cut))
     assert all(torch.equal(value, two[name]) for name, value in one.items())
@@ -106,6 +116,24 @@ def test_a_killed_training_goes_on_bit_for_bit(breasts, asked, tmp_path, monkeyp
     # Also the epochs that were not kept.
     assert pd.read_csv(whole.folder / "epochs.csv").equals(pd.read_csv(cut.folder / "epochs.csv"))
     assert not [p for p in tmp_path.iterdir() if p.name.startswith(".")]
+
+
+def test_the_mean_of_the_best_epochs_has_statistics_of_its_own(breasts, asked, tmp_path, monkeypatch):
+    # Whatever comes later counts as better: the last epochs are averaged, and the mean is kept.
+    monkeypatch.setattr("radboost.extractor.train.fit.better", lambda *_: True)
+    states = []
+    average = averaging.average_states
+    monkeypatch.setattr(averaging, "average_states", lambda found: states.append(average(found)) or states[-1])
+    learn = LearnConfig(batch_size=8, inner=0.3, keep=2, monitor="metric")
+    training = train(breasts, tmp_path / "training", asked(stages=(Stage("top", 3, 1e-2, "top:1"),), learn=learn))
+    (stage,) = training.content["networks"][0]["stages"]
+    assert stage["averaged"] == [2, 1]
+    (mean,) = states
+    kept = load_file(training.folder / "fold0" / "network.safetensors")
+    moved = {name for name, value in mean.items() if not torch.equal(value, kept[name])}
+    # Statistics of layers that learnt belong to the mean's own weights; all else is the mean, frozen layers included.
+    assert any("running_mean" in name for name in moved)
+    assert all(name.startswith("model.layer4") and ("running" in name or "batches" in name) for name in moved)
 
 
 def test_a_stage_that_only_loses_changes_nothing(breasts, asked, tmp_path):
@@ -121,6 +149,20 @@ def test_a_loss_that_is_not_finite_ends_the_run(breasts, asked, tmp_path, monkey
     monkeypatch.setattr("radboost.extractor.train.objective.label_losses", lambda m, *_: m.sum(1) * float("nan"))
     with pytest.raises(RadboostError, match="the loss is not finite"):
         train(breasts, tmp_path / "training", asked())
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"class_weight": "balanced", "sampler": "weighted"}, "weighed and drawn"),
+        ({"warm_up": 0.1}, "warm-up needs rate"),
+        ({"keep": 0}, "out of range"),
+        ({"monitor": "accuracy"}, "unknown monitor"),
+    ],
+)
+def test_settings_that_collide_are_refused(settings, said):
+    with pytest.raises(UserError, match=said):
+        LearnConfig(**settings)
 
 
 def test_what_cannot_be_trained_is_told(breasts, asked, tmp_path):

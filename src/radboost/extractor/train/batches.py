@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from radboost.extractor.train.crop_file import CropFile
 from radboost.extractor.train.examples import Examples
 
-__all__ = ["Batch", "ExampleSet", "Order", "deal", "loader", "shown", "stream_seed"]
+__all__ = ["Batch", "ExampleSet", "Mixed", "Order", "deal", "loader", "mix", "shown", "stream_seed"]
 
 IntArray = npt.NDArray[np.int64]
 
@@ -78,6 +78,11 @@ class ExampleSet(Dataset[Batch]):
 
     def __len__(self) -> int:
         return len(self._examples)
+
+    @property
+    def about(self) -> Examples:
+        """Whose they are, with labels and weights."""
+        return self._examples
 
     def __getitem__(self, numbers: list[int]) -> Batch:
         """Read a batch."""
@@ -180,3 +185,48 @@ def loader(examples: ExampleSet, order: Order, *, pin: bool) -> DataLoader[Batch
 def shown(pixels: Tensor) -> Tensor:
     """Bring the bits of uint16 that int16 carries to 0..1."""
     return (pixels.to(torch.int32) & 0xFFFF).to(torch.float32) / 65535
+
+
+@dataclass(frozen=True)
+class Mixed:
+    """Examples of a batch, each laid over another one of it.
+
+    Attributes
+    ----------
+    pixels, metadata
+        As the network sees them.
+    share
+        Of the example itself, 0 to 1; the rest is the other's.
+    labels
+        (label, weight) of the examples themselves and of the others, each (batch, targets).
+    """
+
+    pixels: Tensor
+    metadata: Tensor
+    share: float
+    labels: tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]
+
+
+def mix(pixels: Tensor, batch: Batch, alpha: float, seed: int) -> Mixed:
+    """Lay each example over another of the batch (mixup: Zhang et al., ICLR 2018).
+
+    Parameters
+    ----------
+    pixels
+        (batch, channels, side, side) in 0..1, of the batch's examples.
+    batch
+        Their metadata, labels and weights.
+    alpha
+        Of the beta distribution from which the batch's share is drawn, above 0.
+    seed
+        Decides the share and who is laid over whom.
+    """
+    random = np.random.default_rng(seed)
+    share = float(random.beta(alpha, alpha))
+    other = torch.from_numpy(random.permutation(len(pixels))).to(pixels.device)
+    return Mixed(
+        share * pixels + (1 - share) * pixels[other],
+        share * batch.metadata + (1 - share) * batch.metadata[other],
+        share,
+        ((batch.label, batch.weight), (batch.label[other], batch.weight[other])),
+    )

@@ -22,8 +22,8 @@ CLASS_WEIGHTS = ("none", "balanced", "batch")
 SAMPLERS = ("shuffle", "weighted", "one-positive")
 """Each example once an epoch; drawn so that all classes of the first target are as likely; or shuffled, with one
 example of the first target's rarest class put into every batch."""
-MONITORS = ("loss", "auc")
-"""By what the best epoch is chosen, on inner rows."""
+MONITORS = ("loss", "auc", "metric")
+"""By what the best epoch is chosen, on inner units: log loss, AUC, or the task's own metric."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +81,11 @@ class LearnConfig:
         One of `MONITORS`.
     ema
         Decay of the running mean of the weights that is evaluated and kept; 0 for the weights themselves.
+    keep
+        Best epochs of a stage whose weights are averaged, where their mean is better than the best of them; 1 for none.
+    mixup
+        Each crop is laid over another of its batch, the share drawn from a beta distribution of this parameter; 0 for
+        no mixing.
     inner
         Share of the training groups that choose the epoch and are not trained on.
     """
@@ -97,6 +102,8 @@ class LearnConfig:
     patience: int = 6
     monitor: str = "loss"
     ema: float = 0.0
+    keep: int = 1
+    mixup: float = 0.0
     inner: float = 0.15
 
     def __post_init__(self) -> None:
@@ -117,11 +124,24 @@ class LearnConfig:
             "warm_up": 0 <= self.warm_up < 1,
             "patience": self.patience >= 0,
             "ema": 0 <= self.ema < 1,
+            "keep": self.keep >= 1,
+            "mixup": self.mixup >= 0,
             "inner": 0 < self.inner <= 0.5,
         }
         for name, fine in ranges.items():
             if not fine:
                 raise UserError("out of range", where=f"training {name}", got=getattr(self, name))
+        self._refuse_collisions()
+
+    def _refuse_collisions(self) -> None:
+        """Refuse what would be corrected for twice, or silently do nothing."""
+        weighs, samples = self.class_weight != "none", self.sampler == "weighted"
+        for wrong, what, got in (
+            (weighs and samples, "rare classes are weighed and drawn more often too", f"{self.class_weight}, weighted"),
+            (bool(self.warm_up) and self.rate == "plateau", "a warm-up needs rate cosine or constant", "plateau"),
+        ):
+            if wrong:
+                raise UserError(what, where="[learn]", got=got, do="Leave one of the two out")
 
 
 @dataclass(frozen=True)

@@ -106,6 +106,8 @@ def read_config(path: Path) -> Asked:
             continue
         _refuse(path, name, own, {f.name for f in fields(kind)})
         parts[name] = kind(**{n: tuple(v) if isinstance(v, list) else v for n, v in own.items()})
+    if "stage" in content and "schedule" in content:
+        raise UserError("names a schedule and stages of its own", where=path, do="Leave one of the two out")
     if "stage" in content:
         parts["stages"] = stages_from(content["stage"], path)
     elif "schedule" in content:

@@ -15,16 +15,16 @@ from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
 
 from radboost.data.task import Task
-from radboost.extractor.train.batches import Batch, ExampleSet, Order, deal, loader, shown, stream_seed
+from radboost.extractor.train.batches import Batch, ExampleSet, Order, deal, loader, mix, shown, stream_seed
 from radboost.extractor.train.config import TrainConfig
 from radboost.extractor.train.network import Classifier
-from radboost.extractor.train.objective import Goal, to_probabilities
+from radboost.extractor.train.objective import Goal
+from radboost.extractor.train.scores import Judged, judge
 from radboost.extractor.train.stages import Stage
 from radboost.extractor.views import augment
-from radboost.metrics import auc, log_loss
 from radboost.nets.device import resolve_device
 
-__all__ = ["Learning", "Material", "inner_scores"]
+__all__ = ["Learning", "Material"]
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -79,10 +79,12 @@ class Learning(pl.LightningModule):
         super().__init__()
         self.network, self._material, self._config, self._stage = network, material, config, stage
         self._words = (config.seed, *words)
-        self._seen: list[tuple[Tensor, Tensor, Tensor]] = []
+        self._learnt: list[tuple[Tensor, Tensor]] = []
+        self._seen: list[tuple[Tensor, Tensor]] = []
         self._plateau: ReduceLROnPlateau | None = None
         self._restored: dict[str, Any] | None = None
-        self.scores: dict[str, float] = {}
+        self.inner = Judged({}, {})
+        self.learnt: dict[str, float] = {}
 
     # What pytorch-lightning asks for.
 
@@ -126,9 +128,13 @@ class Learning(pl.LightningModule):
         torch.manual_seed(stream_seed(*self._words, "dropout", self.current_epoch, batch_idx, self._world[0]))
 
     def on_train_epoch_end(self) -> None:
-        """Let the rate fall where the inner loss has stopped to."""
+        """Score what was learnt from, as it was seen; and let the rate fall where the inner loss has stopped to."""
+        # Mixed pictures have no label of their own to be scored by.
+        self.learnt = self._judge(self._learnt).scores if self._learnt else {}
+        for name, value in self.learnt.items():
+            self.log(f"train/{name}", value)
         if self._plateau is not None:
-            self._plateau.step(self.scores["loss"])
+            self._plateau.step(self.inner.scores["loss"])
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add how long the inner loss has not fallen; what is random is seeded anew for every batch."""
@@ -143,38 +149,54 @@ class Learning(pl.LightningModule):
         if self._restored is not None and self._plateau is not None:
             self._plateau.load_state_dict(self._restored)
 
-    def training_step(self, batch: Batch, _: int) -> Tensor:
+    def training_step(self, batch: Batch, index: int) -> Tensor:
         """Loss of a batch of augmented crops."""
         views, number = self._config.augment.epoch(self.current_epoch)
         pixels = augment(shown(batch.pixels), batch.ids, number, views)
-        loss = self._material.goal.loss(self.network(pixels, batch.metadata), batch.label, batch.weight)
-        self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=len(batch.ids), sync_dist=True)
+        goal, mixup = self._material.goal, self._config.learn.mixup
+        if mixup:
+            seed = stream_seed(*self._words, "mixup", self.current_epoch, index)
+            mixed = mix(pixels, batch, mixup, seed)
+            margins = self.network(mixed.pixels, mixed.metadata)
+            own, other = (goal.loss(margins, label, weight) for label, weight in mixed.labels)
+            loss = mixed.share * own + (1 - mixed.share) * other
+        else:
+            margins = self.network(pixels, batch.metadata)
+            loss = goal.loss(margins, batch.label, batch.weight)
+            self._learnt.append((batch.number, margins.detach().float()))
+        self.log("train/objective", loss, on_step=False, on_epoch=True, batch_size=len(batch.ids), sync_dist=True)
         return loss
 
     def validation_step(self, batch: Batch, _: int) -> None:
         """Keep margins; scores are of the whole epoch, never the mean of batches."""
         margins = self.network(shown(batch.pixels), batch.metadata)
-        self._seen.append((batch.number, margins.float(), batch.label))
+        self._seen.append((batch.number, margins.float()))
 
     def on_validation_epoch_end(self) -> None:
         """Score the inner examples."""
         if self.trainer.sanity_checking:
             self._seen.clear()
             return
-        parts = [torch.cat([seen[k] for seen in self._seen]) for k in range(3)]
-        self._seen.clear()
-        if self._world[1] > 1:
-            gathered = self.all_gather(parts)
-            parts = [part.flatten(0, 1) for part in gathered]
-        number, margins, label = (part.cpu().numpy() for part in parts)
-        # Processes share the examples out with some of them twice, so that all have as many.
-        _, once = np.unique(number, return_index=True)
-        scores = inner_scores(self._material.task, margins[once].astype(np.float64), label[once])
-        self.scores = scores
-        for name, value in scores.items():
+        self.inner = self._judge(self._seen)
+        for name, value in self.inner.scores.items():
             self.log(f"inner/{name}", value)
 
     # What is our own.
+
+    @property
+    def config(self) -> TrainConfig:
+        """How it learns."""
+        return self._config
+
+    def _judge(self, seen: list[tuple[Tensor, Tensor]]) -> Judged:
+        parts = [torch.cat([each[k] for each in seen]) for k in range(2)]
+        seen.clear()
+        if self._world[1] > 1:
+            parts = [part.flatten(0, 1) for part in self.all_gather(parts)]
+        number, margins = (part.cpu().numpy() for part in parts)
+        # Processes share the examples out with some of them twice, and samplers may draw one again.
+        number, once = np.unique(number, return_index=True)
+        return judge(self._material.examples.about, number, margins[once].astype(np.float64))
 
     @property
     def _world(self) -> tuple[int, int]:
@@ -182,24 +204,6 @@ class Learning(pl.LightningModule):
 
     def _loader(self, order: Order) -> Any:
         return loader(self._material.examples, order, pin=resolve_device(self._config.device).type == "cuda")
-
-
-def inner_scores(task: Task, margins: FloatArray, label: IntArray) -> dict[str, float]:
-    """Mean over targets of loss and AUC, under the tasks' weights of classes."""
-    losses, areas = [], []
-    for t, (target, p) in enumerate(zip(task.targets, to_probabilities(task, margins), strict=True)):
-        known = label[:, t] >= 0
-        if not known.any():
-            continue
-        own = label[known, t]
-        weight = np.asarray(target.weights or (1.0,) * len(target.classes))[own]
-        losses.append(log_loss(own, p[known], weight))
-        each = [auc(own == k, p[known, k], weight) for k in target.predicted if 0 < (own == k).sum() < len(own)]
-        areas += [float(np.mean(each))] if each else []
-    return {
-        "loss": float(np.mean(losses)) if losses else math.nan,
-        "auc": float(np.mean(areas)) if areas else 0.5,
-    }
 
 
 def _fall(kind: str, warm_up: float, steps: int) -> Callable[[int], float]:

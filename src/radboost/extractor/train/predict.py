@@ -25,13 +25,27 @@ from radboost.extractor.train.training import Training
 from radboost.metrics.platt import Platt
 from radboost.nets.device import autocast, resolve_device, resolve_precision
 
-__all__ = ["Foreseen", "UnitMeans", "load_network", "predict_units", "training_config"]
+__all__ = ["Foreseen", "UnitMeans", "load_network", "margins_of", "predict_units", "training_config"]
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
 _CROPS_BYTES = 1 << 30
 """Of decoded crops that lie on disk at a time."""
+
+
+def margins_of(network: Classifier, shelf: ExampleSet, numbers: IntArray, config: TrainConfig) -> FloatArray:
+    """Let a network see some examples; gives their margins, all targets side by side, and leaves it on the CPU."""
+    device = resolve_device(config.device)
+    precision = resolve_precision(config.precision, device)
+    network.to(device).eval()
+    size, found = 2 * config.learn.batch_size, [np.empty((0, network.last.out_features))]
+    with torch.inference_mode(), autocast(device, precision):
+        for start in range(0, len(numbers), size):
+            batch = shelf[numbers[start : start + size].tolist()].to(device)
+            found.append(network(shown(batch.pixels), batch.metadata).double().cpu().numpy())
+    network.cpu()
+    return np.concatenate(found)
 
 
 class UnitMeans:
@@ -52,19 +66,10 @@ class UnitMeans:
 
     def add(self, network: Classifier, shelf: ExampleSet, numbers: IntArray) -> None:
         """Let a network see some examples."""
-        found, config = self._examples, self._config
-        device = resolve_device(config.device)
-        precision = resolve_precision(config.precision, device)
-        network.to(device).eval()
-        size = 2 * config.learn.batch_size
-        with torch.inference_mode(), autocast(device, precision):
-            for start in range(0, len(numbers), size):
-                own = numbers[start : start + size]
-                batch = shelf[own.tolist()].to(device)
-                margins = network(shown(batch.pixels), batch.metadata).double().cpu().numpy()
-                for total, p in zip(self._sums, to_probabilities(found.task, margins), strict=True):
-                    np.add.at(total, found.owner[own], p)
-        network.cpu()
+        found = self._examples
+        margins = margins_of(network, shelf, numbers, self._config)
+        for total, p in zip(self._sums, to_probabilities(found.task, margins), strict=True):
+            np.add.at(total, found.owner[numbers], p)
         self._count += np.bincount(found.owner[numbers], minlength=len(found.unit))
 
     @property

@@ -35,7 +35,8 @@ from radboost.extractor.train.batches import ExampleSet, stream_seed
 from radboost.extractor.train.config import TrainConfig
 from radboost.extractor.train.crop_file import CropFile
 from radboost.extractor.train.examples import Examples, Split, encode_metadata, read_examples, split_examples
-from radboost.extractor.train.fit import Best, fit_network
+from radboost.extractor.train.fit import fit_network
+from radboost.extractor.train.keeper import Best
 from radboost.extractor.train.learning import Material
 from radboost.extractor.train.network import Classifier
 from radboost.extractor.train.objective import Goal, base_margins, base_rates

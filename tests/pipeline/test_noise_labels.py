@@ -1,0 +1,86 @@
+"""Labels that are pure noise: what a network learnt of its own patients must not come out as skill."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from radboost.booster.config import BoostConfig
+from radboost.booster.crossfit import fit_boost
+from radboost.booster.score import score_predictions
+from radboost.data.crop import PixelPolicy
+from radboost.data.index import IndexConfig, index
+from radboost.data.phantom.breast import BreastPhantom, write_rsna_breast
+from radboost.data.splits import FoldSpec
+from radboost.data.tasks import get_task
+from radboost.errors import LeakError
+from radboost.extractor.backbone import BackboneConfig
+from radboost.extractor.config import ExtractConfig
+from radboost.extractor.extract import extract
+from radboost.extractor.train.config import LearnConfig, TrainConfig
+from radboost.extractor.train.run import train
+from radboost.extractor.train.stages import Stage
+from radboost.extractor.views import ViewConfig
+
+PATIENTS, SIDE = 300, 32
+STILL = ViewConfig(flip_horizontal=False, flip_vertical=False, rotate=0.0, shift=0.0, zoom=0.0, intensity=(0.0,))
+
+
+def _cohort(root, seed):
+    if not (root / "data").is_dir():
+        write_rsna_breast(root / "data", BreastPhantom(patients=PATIENTS, seed=7, pixels=96))
+        table = pd.read_csv(root / "data" / "train.csv")
+        breast = table["patient_id"].astype(str) + table["laterality"]
+        names = sorted(breast.unique())
+        drawn = dict(zip(names, np.random.default_rng(0).random(len(names)) < 0.3, strict=True))
+        table.assign(cancer=breast.map(drawn).astype(int)).to_csv(root / "data" / "train.csv", index=False)
+    key = (root / "key").read_bytes() if (root / "key").is_file() else None
+    config = IndexConfig(folds=FoldSpec.parse("3"), workers=1, seed=seed, key=key)
+    cohort = index(root / "data", get_task("rsna-breast"), config).cohort.save(root / f"cohort-{seed}")
+    (root / "key").write_bytes(cohort.key)
+    return cohort
+
+
+@pytest.mark.proof
+def test_noise_stays_noise_where_networks_are_kept_apart(tmp_path):
+    cohort = _cohort(tmp_path, 0)
+    config = TrainConfig(
+        BackboneConfig("test_resnet", random_init=0, size=SIDE),
+        PixelPolicy.of("breast", SIDE),
+        (Stage("all", 30, 3e-3),),
+        # An epoch chosen by AUC may be one that has learnt its patients by heart; the loss would choose an early one.
+        learn=LearnConfig(inner=0.05, rate="constant", monitor="auc", patience=0),
+        augment=STILL,
+        workers=1,
+        device="cpu",
+    )
+    training = train(cohort, tmp_path / "training", config)
+    store = extract(cohort, tmp_path / "store", replace(ExtractConfig.of_training(training.folder), workers=1)).store
+    boost = BoostConfig(learners=("logistic",))
+    apart = [*score_predictions(training.predictions), *fit_boost(cohort, [store], boost).scores]
+    other = _cohort(tmp_path, 1)
+    with pytest.raises(LeakError, match="leak 'training'"):
+        fit_boost(other, [store], boost)
+    leaky = fit_boost(other, [store], replace(boost, allow_leak=("training",))).scores
+
+    def line(what, score):
+        loss, auc = (f"{m[0]:.4f} [{m[1]:.4f}, {m[2]:.4f}]" for m in (score.loss, score.auc))
+        return f"| {what} | {score.member} | {loss} | {auc} |"
+
+    print("\n| networks | member | log loss | AUC |\n|---|---|---|---|")
+    for score in apart:
+        print(line("kept apart", score))
+    for score in leaky:
+        print(line("folds dealt anew, leak let pass", score))
+    kept = [n["stages"][0]["epoch"] + 1 for n in training.content["networks"]]
+    print(f"epochs kept: {kept}")
+    prior = next(score for score in apart if score.member == "prior").loss[0]
+    for score in apart:
+        if score.member != "prior":
+            assert score.auc[1] < 0.5 < score.auc[2], score
+            assert abs(score.loss[0] - prior) < 0.01, score
+    # The leak is there to be stopped: let pass, it looks like skill.
+    assert max(score.auc[1] for score in leaky if score.member.endswith("image")) > 0.6
