@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 
 from radboost.booster.run import Run
 from radboost.data.cohort import Cohort
 from radboost.data.phantom.cbis import CbisPhantom, write_cbis_ddsm
+from radboost.data.store import EmbeddingStore
 
 FEW = CbisPhantom(patients=10, seed=2, pixels=256)
 PHANTOM = CbisPhantom(patients=20, seed=2, pixels=256)
@@ -57,3 +61,33 @@ def test_abnormalities_to_a_risky_blend_for_another_population(radboost, tmp_pat
     assert list(found.columns) == ["abnormality", "malignant"]
     assert sorted(found["abnormality"]) == sorted(truth["unit"])
     assert found["malignant"].between(0, 1).all()
+
+
+def test_a_patch_network_slides_over_films(radboost, tmp_path):
+    """Network k of the patches is for the films of fold k alone, up to films that nobody saw."""
+    write_cbis_ddsm(tmp_path / "data", FEW)
+    write_cbis_ddsm(tmp_path / "exams", replace(FEW, patients=3, first_patient=900))
+    patches, films, training, store = (tmp_path / n for n in ("patches", "films", "training", "store"))
+    words = ("--task", "cbis-ddsm", "--folds", 2, "--workers", 1)
+    radboost("index", tmp_path / "data", "--patches", 2, "--size", 64, "--out", patches, *words)
+    words = (*words, "--patches", "grid", "--size", 128, "--key", patches / "key")
+    radboost("index", tmp_path / "data", "--out", films, *words)
+    words = ("--backbone", "test_resnet", "--random-init", 0, "--size", 32, "--epochs", 1, "--workers", 1)
+    radboost("train", patches, "--out", training, *words)
+    radboost(
+        "extract", films, "--training", training, "--pool", "avg", "--pool", "head", "--out", store, "--workers", 1
+    )
+    found = EmbeddingStore.open(store)
+    assert {pool: found.width(pool) for pool in found.pools if "head" in pool} == {"head@fold0": 5, "head@fold1": 5}
+    says = found.read("head@fold0", np.arange(8))
+    np.testing.assert_allclose(says.sum(axis=1), 1, atol=2e-3)
+    radboost("fit-boost", films, store, "--out", tmp_path / "run", "--learner", "logistic")
+    names = json.loads((tmp_path / "run" / "prepared" / "regular" / "fold1" / "prepared.json").read_text())["blocks"]
+    assert [b for b in names if "head@fold1" in b["name"]]
+    assert not [b for b in names if "@fold0" in b["name"]]
+    radboost("blend", "safe", tmp_path / "run", "--out", tmp_path / "blend")
+    words = ("--checkpoint", training, "--out", tmp_path / "p.csv", "--workers", 1)
+    radboost("predict", tmp_path / "blend", tmp_path / "exams", *words)
+    table = pd.read_csv(tmp_path / "p.csv")
+    assert table["malignant"].between(0, 1).all()
+    assert len(table)

@@ -84,9 +84,9 @@ def extract(
         from radboost.report.summaries import extract_table
 
         if training is not None:
-            asked = (checkpoint, random_init, stage, mean, std, crop, size, window, pool)
+            asked = (checkpoint, random_init, stage, mean, std, crop, size, window)
             _refuse_beside(backbone != BACKBONE or any(each is not None for each in asked))
-            made = ExtractConfig.of_training(training)
+            made = ExtractConfig.of_training(training, tuple(pool or ()))
             network, pixels = made.backbone, made.pixels
         else:
             scale = [None if text is None else numbers(name, text) for name, text in (("--mean", mean), ("--std", std))]

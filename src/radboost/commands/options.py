@@ -67,7 +67,7 @@ FromTraining = Annotated[
 Backbone = Annotated[str, typer.Option("--backbone", help="A timm model, hf-hub:ORG/NAME or transformers:ORG/NAME.")]
 Pools = Annotated[
     list[str] | None,
-    typer.Option("--pool", help="avg, max, avgmax, cls, token-mean or channelmax:K; repeats. [default: avg]"),
+    typer.Option("--pool", help="avg, max, avgmax, cls, token-mean, channelmax:K or, of a training, head; repeats."),
 ]
 Decode = Annotated[str, typer.Option("--decode", help="cpu, or cuda: JPEG 2000 on the GPU, in full (extra cuda).")]
 Engine = Annotated[str, typer.Option("--engine", help="local, or ray: the nodes of a cluster (extra ray).")]

@@ -29,13 +29,16 @@ __all__ = ["train"]
 def train(
     cohort: Annotated[Path, typer.Argument(help="A cohort with labels and folds.", show_default=False)],
     out: Out,
-    config: Annotated[Path | None, typer.Option("--config", help="FILE.toml or .json; options win over it.")] = None,
+    config: Annotated[
+        Path | None, typer.Option("--config", help="FILE.toml, FILE.json or a recipe of docs/recipes.md.")
+    ] = None,
     backbone: Annotated[str | None, typer.Option("--backbone", help="Where training starts: a timm model.")] = None,
     checkpoint: Checkpoint = None,
     random_init: Annotated[int | None, typer.Option("--random-init", help="Untrained weights from this seed.")] = None,
     schedule: Annotated[
         str | None, typer.Option("--schedule", help="head, three-stage, layerwise or FILE.toml. [default: head]")
     ] = None,
+    epochs: Annotated[int | None, typer.Option("--epochs", min=1, help="Of each stage at most, for a trial.")] = None,
     head: Annotated[str | None, typer.Option("--head", help="linear, mlp or conv. [default: linear]")] = None,
     metadata: Annotated[
         bool | None, typer.Option("--metadata/--no-metadata", help="Let metadata join behind the backbone.")
@@ -71,6 +74,7 @@ def train(
             checkpoint=checkpoint,
             random_init=random_init,
             schedule=schedule,
+            epochs=epochs,
             head=head,
             metadata=metadata,
             batch_size=batch_size,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -159,8 +159,15 @@ class ExtractConfig:
         return cls(backbone, pixels, precision=precision, dtype=dtype, views=views, expect=expect)
 
     @classmethod
-    def of_training(cls, folder: Path) -> ExtractConfig:
+    def of_training(cls, folder: Path, pools: tuple[str, ...] = ()) -> ExtractConfig:
         """Ask for the embeddings of a training's networks, on crops like those that they learnt from.
+
+        Parameters
+        ----------
+        folder
+            Of the training.
+        pools
+            Poolings; none for the training's own. ``head`` stands for what the networks' heads say.
 
         Raises
         ------
@@ -169,7 +176,8 @@ class ExtractConfig:
         """
         made = training_content(folder)["config"]
         pixels = PixelPolicy.from_dict(made["pixels"])
-        return cls(BackboneConfig(**_tuples(made["backbone"]), checkpoint=folder), pixels)
+        network = BackboneConfig(**_tuples(made["backbone"]), checkpoint=folder)
+        return cls(replace(network, pool=pools or network.pool), pixels)
 
     @classmethod
     def from_store(cls, store: EmbeddingStore, checkpoint: Path | None = None) -> ExtractConfig:

@@ -133,7 +133,7 @@ def test_pictures_are_units_of_a_grid_under_the_worst_of_their_findings(data, tr
     names = pd.Series(truth.index, index=truth.index).str.extract(r"(P_\d+_\w+_(?:CC|MLO))")[0]
     worst = truth["malignant"].groupby(names).max()
     assert pictures.targets.set_index("unit")["label"].to_dict() == worst.to_dict()
-    assert pictures.task.slots.pool == ("max", "mean")
+    assert pictures.task.slots.pool == ("max", "mean", "best-4")
     crops = pictures.links.merge(pictures.manifest, on="crop_id")
     # A grid of one copy of a film, and every finding lies in one of its patches at least in part.
     assert (crops.groupby("unit")["path"].nunique() == 1).all()

@@ -50,7 +50,9 @@ def patch_task(task: Task, patches: Patches) -> Task:
     common = replace(plain, patches=patches, origin=task)
     if patches.place == "grid":
         name = Submission(id_column="picture")
-        return replace(common, unit=regions.picture, slots=replace(task.slots, pool=("max", "mean")), submission=name)
+        # A finding fills few patches of a film: the highest, the four highest and all of them tell different things.
+        slots = replace(task.slots, pool=("max", "mean", "best-4"))
+        return replace(common, unit=regions.picture, slots=slots, submission=name)
     finding = Target(FINDING, FINDING, classes=regions.names)
     return replace(
         common,

@@ -12,7 +12,9 @@ from torch import nn
 
 from radboost.data.networks import fold_pool, network_name, training_content
 from radboost.errors import WeightsError, offenders
+from radboost.extractor.backbone.heads import HEAD, TrainedHead
 from radboost.extractor.backbone.load import Backbone, load_one
+from radboost.extractor.backbone.pooling import pooled
 from radboost.extractor.backbone.weights import checkpoint_sha256, fit_weights, read_checkpoint, weights_sha256
 
 if TYPE_CHECKING:
@@ -31,10 +33,13 @@ class FoldBackbone(Backbone):
         One a fold.
     folds
         Their numbers.
+    heads
+        Their heads, where what these say is asked for; else none.
     """
 
     networks: tuple[Backbone, ...] = ()
     folds: tuple[int, ...] = ()
+    heads: tuple[TrainedHead, ...] = ()
 
     def identifier(self) -> dict[str, object]:
         """Tell it from any other; see `Backbone.identifier`."""
@@ -42,8 +47,15 @@ class FoldBackbone(Backbone):
 
     def embed(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
         """Embed images with every network; see `Backbone.embed`."""
-        found = zip(self.folds, self.networks, strict=True)
-        return {fold_pool(name, fold): v for fold, network in found for name, v in network.embed(images).items()}
+        out: dict[str, torch.Tensor] = {}
+        pools = tuple(pool for pool in self.config.pool if pool != HEAD)
+        for number, (fold, network) in enumerate(zip(self.folds, self.networks, strict=True)):
+            features = network.features(images)
+            found = pooled(features, network.layout, pools)
+            if self.heads:
+                found[HEAD] = self.heads[number](features)
+            out |= {fold_pool(pool, fold): found[pool] for pool in self.config.pool}
+        return out
 
 
 def trained_state(path: Path, sha256: str) -> dict[str, torch.Tensor]:
@@ -75,20 +87,27 @@ def load_backbone(config: BackboneConfig) -> Backbone:
         return load_one(config)
     content = training_content(folder)
     # The training replaces all weights: none are asked for that would have to be fetched.
-    plain = replace(config, checkpoint=None, random_init=0)
+    pools = tuple(pool for pool in config.pool if pool != HEAD)
+    plain = replace(config, checkpoint=None, random_init=0, pool=pools or ("avg",))
     folds = tuple(int(fold) for fold in content["folds"])
     sums = {int(network["fold"]): network["weights_sha256"] for network in content["networks"]}
     paths = {fold: folder / network_name(fold) / "network.safetensors" for fold in folds}
     networks = tuple(_trained(load_one(plain), paths[fold], sums[fold]) for fold in folds)
     first = networks[0]
-    widths = {fold_pool(pool, fold): width for fold in folds for pool, width in first.widths.items()}
+    heads: tuple[TrainedHead, ...] = ()
+    own = dict(first.widths)
+    if HEAD in config.pool:
+        states = (trained_state(paths[fold], sums[fold]) for fold in folds)
+        heads = tuple(TrainedHead(content, state, first.layout) for state in states)
+        own[HEAD] = heads[0].width
+    widths = {fold_pool(pool, fold): own[pool] for fold in folds for pool in config.pool}
     shared = {
         "config": replace(config, size=first.config.size),
-        "model": nn.ModuleList([network.model for network in networks]),
+        "model": nn.ModuleList([*(network.model for network in networks), *heads]),
         "widths": widths,
         "weights_sha256": checkpoint_sha256(folder),
     }
-    return FoldBackbone(**{**first.__dict__, **shared}, networks=networks, folds=folds)
+    return FoldBackbone(**{**first.__dict__, **shared}, networks=networks, folds=folds, heads=heads)
 
 
 def _trained(network: Backbone, path: Path, sha256: str) -> Backbone:

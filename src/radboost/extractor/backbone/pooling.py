@@ -12,10 +12,11 @@ from radboost.errors import UserError
 
 __all__ = ["POOLS", "Layout", "canonical_pools", "feature_map", "pooled"]
 
-POOLS = ("avg", "avgmax", "cls", "max", "token-mean", "channelmax:K")
+POOLS = ("avg", "avgmax", "cls", "head", "max", "token-mean", "channelmax:K")
 """Ways from features to one vector.
 
 - ``avg``: mean over space, class token and registers left out.
+- ``head``: no pooling of features, but what the head of a trained network says: a probability a class of each target.
 - ``max``: maximum over space.
 - ``avgmax``: half of their sum.
 - ``cls``: class token.
@@ -102,8 +103,11 @@ def pooled(features: torch.Tensor, layout: Layout, pools: tuple[str, ...]) -> di
     vectors: dict[str, torch.Tensor] = {}
     mean = patches.mean(1) if {"avg", "avgmax"} & set(pools) else None
     # Only cls, avg and token-mean can do without the maximum.
-    maximum = patches.amax(1) if set(pools) - {"avg", "cls", "token-mean"} else None
+    maximum = patches.amax(1) if set(pools) - {"avg", "cls", "head", "token-mean"} else None
     for name in pools:
+        if name == "head":
+            do = "Give it beside --training"
+            raise UserError("only networks of a training have a head", where="--pool", got=name, do=do)
         if name == "cls":
             vectors[name] = _class_token(tokens, layout)
         elif name == "token-mean":

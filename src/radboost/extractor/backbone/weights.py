@@ -19,6 +19,8 @@ WRAPPERS = ("state_dict_ema", "model_ema", "state_dict", "model")
 """Keys under which training scripts keep a state dict, the averaged one first."""
 PREFIXES = ("module.", "_orig_mod.", "model.", "backbone.", "encoder.")
 """What wrapping a network puts before every key: data parallel, torch.compile, a Lightning module."""
+_LAST = "last.weight"
+"""Of a network that `radboost train` wrote: its head's last layer, beside the backbone under ``model.``."""
 SETTINGS = ("config.json", "preprocessor_config.json", "processor_config.json")
 """What a folder of a transformers model says beside its weights."""
 
@@ -105,7 +107,11 @@ def read_checkpoint(path: Path, *, unwrap: bool = True) -> dict[str, torch.Tenso
     tensors = {str(k): v for k, v in content.items() if torch.is_tensor(v)} if isinstance(content, Mapping) else {}
     if not tensors:
         raise WeightsError("holds no state dict", where=path, got=type(content).__name__)
-    return _without_prefix(tensors) if unwrap else tensors
+    if not unwrap:
+        return tensors
+    if _LAST in tensors:
+        tensors = {name: tensor for name, tensor in tensors.items() if name.startswith("model.")} or tensors
+    return _without_prefix(tensors)
 
 
 def _without_prefix(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

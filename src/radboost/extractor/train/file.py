@@ -9,15 +9,21 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+import radboost
 from radboost.data.crop import PixelPolicy
+from radboost.data.networks import training_content
 from radboost.data.task import Task
 from radboost.errors import UserError, offenders
 from radboost.extractor.backbone import BackboneConfig, input_size
 from radboost.extractor.train.config import HeadConfig, LearnConfig, TrainConfig
 from radboost.extractor.train.stages import SCHEDULES, Stage, read_schedule, stages_from
+from radboost.extractor.train.start import earlier
 from radboost.extractor.views import ViewConfig, hu_shift
 
-__all__ = ["BACKBONE", "Asked", "read_config"]
+__all__ = ["BACKBONE", "CONFIGS", "Asked", "config_names", "read_config"]
+
+CONFIGS = Path(radboost.__file__).parent / "configs"
+"""Recipes that come with radboost, known by name."""
 
 BACKBONE = "resnet18.a1_in1k"
 """Where training starts if nobody says."""
@@ -59,11 +65,18 @@ class Asked:
         head = replace(self.head, **{k: told[o] for o, k in (("head", "kind"), ("metadata", "metadata")) if o in told})
         learn = replace(self.learn, **{k: told[k] for k in ("batch_size",) if k in told})
         stages = read_schedule(told["schedule"]) if "schedule" in told else self.stages
+        if "epochs" in told:
+            stages = tuple(replace(stage, epochs=min(stage.epochs, told["epochs"])) for stage in stages)
         pixels = {name: told[name] for name in ("crop", "size") if name in told}
         return replace(self, backbone=backbone, head=head, learn=learn, stages=stages, **pixels)
 
     def _network(self, size: int | None) -> BackboneConfig:
         given: dict[str, Any] = {n: tuple(v) if isinstance(v, list) else v for n, v in self.backbone.items()}
+        before = earlier(BackboneConfig(BACKBONE, given.get("checkpoint")))
+        if before is not None:
+            # The weights of an earlier training fit the network that it trained, and no other.
+            made = {n: v for n, v in training_content(before)["config"]["backbone"].items() if n != "size"}
+            given = {**{n: tuple(v) if isinstance(v, list) else v for n, v in made.items()}, **given}
         given.setdefault("name", BACKBONE)
         return BackboneConfig(**given, size=size)
 
@@ -79,8 +92,13 @@ class Asked:
         return TrainConfig(network, pixels, self.stages, self.head, self.learn, augmented)
 
 
+def config_names() -> list[str]:
+    """Names of the recipes that come with radboost."""
+    return sorted(path.stem for path in CONFIGS.glob("*.toml"))
+
+
 def read_config(path: Path) -> Asked:
-    """Read a training's config file: TOML or JSON.
+    """Read a training's config file: TOML or JSON, or a recipe that comes with radboost, by its name alone.
 
     Top level: ``crop``, ``size``, ``schedule`` (a name) or tables ``[[stage]]``, and the sections ``[backbone]``,
     ``[head]``, ``[learn]`` and ``[augment]`` with the fields of their classes.
@@ -90,6 +108,11 @@ def read_config(path: Path) -> Asked:
     UserError
         It cannot be read, or names what there is not.
     """
+    if path.parent == Path() and not path.suffix and not path.is_file():
+        if path.name not in config_names():
+            do = f"Give a FILE.toml or .json, or one of {', '.join(config_names())}"
+            raise UserError("no recipe has this name", where="--config", got=path.name, do=do)
+        path = CONFIGS / f"{path.name}.toml"
     try:
         text = path.read_text("utf-8")
         content = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)

@@ -30,7 +30,7 @@ from radboost.data.networks import TRAINING_FORMAT
 from radboost.data.predictions import PART, Predictions, class_rows
 from radboost.data.progress import Progress, Silent
 from radboost.errors import UserError
-from radboost.extractor.backbone import load_backbone, weights_sha256
+from radboost.extractor.backbone import weights_sha256
 from radboost.extractor.train.batches import ExampleSet, stream_seed
 from radboost.extractor.train.config import TrainConfig
 from radboost.extractor.train.crop_file import CropFile
@@ -41,6 +41,7 @@ from radboost.extractor.train.learning import Material
 from radboost.extractor.train.network import Classifier
 from radboost.extractor.train.objective import Goal, base_margins, base_rates
 from radboost.extractor.train.predict import UnitMeans
+from radboost.extractor.train.start import begin_at, refuse_known, seen_before
 from radboost.extractor.train.training import KIND, Training
 from radboost.metrics.platt import map_out_of_fold
 
@@ -87,6 +88,7 @@ def train(
     unknown = [fold for fold in chosen if fold not in folds]
     if unknown:
         raise UserError("the cohort has no such fold", where="--fold", got=unknown, do=f"It has {folds}")
+    refuse_known(config.backbone, cohort, examples, chosen)
     place = _Place(out.with_name(f".{out.name}.training"), cohort, config, examples)
     crops = CropFile(place.folder / "crops", cohort, np.unique(examples.crop), config)
     crops.fill(progress)
@@ -134,7 +136,7 @@ def _train_fold(place: _Place, examples: Examples, crops: CropFile, fold: int, p
     columns = metadata.shape[1] if config.head.metadata else 0
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(stream_seed(config.seed, "head", fold))
-        backbone = load_backbone(config.backbone)
+        backbone = begin_at(config.backbone, fold)
         network = Classifier(backbone, config.head, sum(examples.widths), columns, config.pixels.channels)
         weight = np.where(split.train[:, None], examples.weight, 0.0)
         network.start_at(base_margins(examples.task, examples.label[split.train], examples.weight[split.train]))
@@ -196,21 +198,21 @@ def _write(out: Path, place: _Place, examples: Examples, made: Sequence[_Made], 
             "calibration": maps,
             "base_rates": base_rates(examples.task, examples.label, examples.weight),
             "folds": [each.split.fold for each in made],
-            "networks": [_network(examples, each) for each in made],
+            "networks": [_network(examples, each, seen_before(config.backbone, each.split.fold)) for each in made],
             "environment": environment(),
         }
         write_header(folder, KIND, TRAINING_FORMAT, json.loads(json.dumps(content)))
     return Training.load(out)
 
 
-def _network(examples: Examples, made: _Made) -> dict[str, Any]:
+def _network(examples: Examples, made: _Made, before: Sequence[str]) -> dict[str, Any]:
     """What a header says of one network: what tells it from others, how it came about, and whose images it saw."""
     seen = made.split.train | made.split.inner
     return {
         "fold": made.split.fold,
         "weights_sha256": weights_sha256(made.state),
         "stages": [{n: v for n, v in asdict(best).items() if n != "history"} for best in made.best],
-        "saw": sorted(set(examples.group[seen].tolist())),
+        "saw": sorted({*before, *examples.group[seen].tolist()}),
     }
 
 
