@@ -26,6 +26,7 @@ from radboost.commands.options import (
     Pools,
     RayAddress,
     Size,
+    Stack,
     Strict,
     Window,
     Workers,
@@ -54,6 +55,7 @@ def extract(
     crop: Crop = None,
     size: Size = None,
     window: Window = None,
+    stack: Stack = None,
     full_decode: FullDecode = False,
     decode: Decode = "cpu",
     engine: Engine = "local",
@@ -84,7 +86,7 @@ def extract(
         from radboost.report.summaries import extract_table
 
         if training is not None:
-            asked = (checkpoint, random_init, stage, mean, std, crop, size, window)
+            asked = (checkpoint, random_init, stage, mean, std, crop, size, stack, window)
             _refuse_beside(backbone != BACKBONE or any(each is not None for each in asked))
             made = ExtractConfig.of_training(training, tuple(pool or ()))
             network, pixels = made.backbone, made.pixels
@@ -94,7 +96,7 @@ def extract(
             network = BackboneConfig(backbone, checkpoint, random_init, size, pools, stage, *scale)
             # Where neither user nor task says, a crop is as large as what the network was made for.
             side = size or (found.task.images.size if found.task else input_size(network))
-            pixels = pixel_policy(found.task, crop, side, window, full_decode or decode == "cuda")
+            pixels = pixel_policy(found.task, crop, side, window, full_decode or decode == "cuda").stacked(stack or 1)
             network = replace(network, size=side)
         windows = pixels.windows
         config = ExtractConfig(

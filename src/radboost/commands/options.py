@@ -29,6 +29,7 @@ __all__ = [
     "RayAddress",
     "Seed",
     "Size",
+    "Stack",
     "Strict",
     "Window",
     "Workers",
@@ -47,6 +48,7 @@ Window = Annotated[
     list[str] | None,
     typer.Option("--window", help="CENTRE,WIDTH of a channel (CT); repeat for more. [default: the task's]"),
 ]
+Stack = Annotated[int | None, typer.Option("--stack", help="3: channels are a slice and its neighbours. [default: 1]")]
 FullDecode = Annotated[bool, typer.Option("--full-decode", help="Decode JPEG 2000 at full resolution.")]
 Json = Annotated[
     str | None, typer.Option("--json", help="Write it as JSON to this file, or - for stdout in place of the table.")

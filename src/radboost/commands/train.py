@@ -18,6 +18,7 @@ from radboost.commands.options import (
     Overwrite,
     Seed,
     Size,
+    Stack,
     Window,
     Workers,
     pixel_policy,
@@ -48,6 +49,7 @@ def train(
     crop: Crop = None,
     size: Size = None,
     window: Window = None,
+    stack: Stack = None,
     full_decode: FullDecode = False,
     device: Device = "auto",
     devices: Annotated[int, typer.Option("--devices", min=1, help="Devices, or processes on a CPU.")] = 1,
@@ -80,8 +82,9 @@ def train(
             batch_size=batch_size,
             crop=crop,
             size=size,
+            stack=stack,
         )
-        pixels = pixel_policy(found.task, asked.crop, asked.side(found.task), window, full_decode)
+        pixels = pixel_policy(found.task, asked.crop, asked.side(found.task), window, full_decode).stacked(asked.stack)
         settings = asked.settings(pixels).running(tuple(fold or ()), seed, (device, devices), precision, workers)
         from radboost.booster.score import score_predictions
         from radboost.extractor.train.run import train as run

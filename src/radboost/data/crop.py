@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal
 
 from radboost.data.boxes import Box
@@ -41,6 +41,9 @@ class PixelPolicy:
         Put the chest wall on the left.
     full_decode
         Decode JPEG 2000 in full, also where a smaller picture would do.
+    stack
+        Slices shown as channels: 1, or 3 for the slice before, itself and the one after in its series, cut alike. At an
+        end of a series the slice itself stands where there is none.
     """
 
     size: int = 512
@@ -48,6 +51,7 @@ class PixelPolicy:
     windows: tuple[tuple[float, float], ...] = ()
     mirror: bool = False
     full_decode: bool = False
+    stack: int = 1
 
     def __post_init__(self) -> None:
         """Refuse what no crop can be.
@@ -67,6 +71,13 @@ class PixelPolicy:
             msg = f"a window is at least 1 wide, got {self.windows}"
             raise ValueError(msg)
 
+        if self.stack not in (1, 3):
+            msg = f"a stack has 1 or 3 slices, got {self.stack}"
+            raise ValueError(msg)
+        if self.stack > 1 and len(self.windows) > 1:
+            msg = f"channels are slices or windows, got {self.stack} slices and {len(self.windows)} windows"
+            raise ValueError(msg)
+
     @classmethod
     def of(
         cls, crop: str, size: int, windows: tuple[tuple[float, float], ...] = (), *, full_decode: bool = False
@@ -84,17 +95,25 @@ class PixelPolicy:
         except ValueError as error:
             raise UserError("the pixels asked for cannot be had", got=str(error)) from error
 
+    def stacked(self, slices: int) -> PixelPolicy:
+        """Show so many slices as channels; raises UserError where that cannot be."""
+        try:
+            return replace(self, stack=slices)
+        except ValueError as error:
+            raise UserError("the pixels asked for cannot be had", where="--stack", got=str(error)) from error
+
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> PixelPolicy:
         """Rebuild from `as_dict`, or from the fields alone; raises KeyError where one is missing."""
-        wanted = dict(content)
+        # Policies from before there were stacks do not name one.
+        wanted = {"stack": 1, **content}
         wanted["windows"] = tuple((float(c), float(w)) for c, w in wanted["windows"])
         return cls(**{f.name: wanted[f.name] for f in fields(cls)})
 
     @property
     def channels(self) -> int:
         """Number of channels of a crop."""
-        return max(1, len(self.windows))
+        return max(self.stack, len(self.windows))
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -103,7 +122,11 @@ class PixelPolicy:
 
     def as_dict(self) -> dict[str, object]:
         """All fields and the fixed rules behind them, for the fingerprint of a store."""
-        return asdict(self) | {
+        own = asdict(self)
+        if self.stack == 1:
+            # Stores from before there were stacks keep their fingerprint.
+            del own["stack"]
+        return own | {
             "windows": [list(window) for window in self.windows],
             "depth": 16,
             "interpolation": {"shrink": "area", "grow": "linear"},
@@ -131,6 +154,8 @@ class CropJob:
         Of the box: ``px``, pixels of the frame, or ``mm``, which the file's pixel spacing turns into pixels.
     mirrored
         Shown left to right reversed; on top of what the policy does.
+    stack
+        (file, frame) of each channel, where channels are slices; the job's own among them.
     """
 
     path: str
@@ -138,6 +163,7 @@ class CropJob:
     box: tuple[float, float, float, float] | None = None
     unit: Literal["px", "mm"] = "px"
     mirrored: bool = False
+    stack: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True)

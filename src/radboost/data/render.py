@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -128,9 +129,10 @@ def _cut(frame: _Decoder, job: CropJob, policy: PixelPolicy, out: np.ndarray) ->
     found = _found(frame, job, policy)
     mirrored = (policy.mirror and found.right_sided) != job.mirrored
     left, top, right, bottom = found.box
-    view = frame.view(reduction(max(right - left, bottom - top), policy.size, frame.levels))
-    for channel, window in enumerate(frame.windows):
+    for channel, (slice_, window) in enumerate(_channels(frame, job, policy)):
+        view = slice_.view(reduction(max(right - left, bottom - top), policy.size, slice_.levels))
         fit(view.part(found.box, window), found.box, out[channel], mirrored=mirrored, to_left=policy.mirror)
+    view = frame.view(reduction(max(right - left, bottom - top), policy.size, frame.levels))
     shown = "as stored" if frame.presentation is None else frame.presentation.rule(frame.windows[0])[0]
     read, decode, crop = frame.times()
     return CropInfo(
@@ -145,6 +147,18 @@ def _cut(frame: _Decoder, job: CropJob, policy: PixelPolicy, out: np.ndarray) ->
         chest_wall="" if policy.crop != "breast" and not policy.mirror else "right" if found.right_sided else "left",
         shape=frame.shape,
     )
+
+
+def _channels(frame: _Decoder, job: CropJob, policy: PixelPolicy) -> Iterator[tuple[_Decoder, Window | None]]:
+    """Give what each channel shows: the frame through each window, or each slice of its stack through one."""
+    if policy.stack == 1:
+        yield from ((frame, window) for window in frame.windows)
+        return
+    for path, number in job.stack or ((job.path, job.frame),) * policy.stack:
+        slice_ = frame if (path, number) == (job.path, job.frame) else frame.beside(path, number)
+        if slice_.shape != frame.shape:
+            raise _BoxError("a neighbouring slice is of another size", got=f"{slice_.shape} beside {frame.shape}")
+        yield slice_, frame.windows[0]
 
 
 class _Decoder:
@@ -163,6 +177,8 @@ class _Decoder:
         self.levels = source.levels if halvable and not policy.full_decode else 0
         self._reading = source.read
         self._views: dict[int, View] = {}
+        self._open_beside = partial(_Decoder, policy=policy, device=device)
+        self._beside: dict[tuple[str, int], _Decoder] = {}
         self._read_s, self._decode_s = time.perf_counter() - self._begun, 0.0
 
     def view(self, reduce: int) -> View:
@@ -177,6 +193,14 @@ class _Decoder:
             self._views[reduce] = stuck or View(self._reading(reduce), self.shape)
             self._decode_s += time.perf_counter() - begun
         return self._views[reduce]
+
+    def beside(self, path: str, number: int) -> _Decoder:
+        """Give another slice of the stack, opened once for all crops of this frame."""
+        if (path, number) not in self._beside:
+            begun = time.perf_counter()
+            self._beside[path, number] = self._open_beside(CropJob(path, number))
+            self._decode_s += time.perf_counter() - begun
+        return self._beside[path, number]
 
     def times(self) -> tuple[float, float, float]:
         """Seconds of reading, of decoding, and of all else since this was last asked."""

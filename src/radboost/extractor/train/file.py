@@ -41,6 +41,8 @@ class Asked:
         Fields of `BackboneConfig` but its size.
     crop, size
         Of the pixels; None leaves them to task and network.
+    stack
+        Slices shown as channels, 1 or 3; see `radboost.data.crop.PixelPolicy`.
     stages, head, learn, augment
         See `TrainConfig`.
     """
@@ -48,6 +50,7 @@ class Asked:
     backbone: Mapping[str, Any] = field(default_factory=dict)
     crop: str | None = None
     size: int | None = None
+    stack: int = 1
     stages: tuple[Stage, ...] = SCHEDULES["head"]
     head: HeadConfig = field(default_factory=HeadConfig)
     learn: LearnConfig = field(default_factory=LearnConfig)
@@ -67,7 +70,7 @@ class Asked:
         stages = read_schedule(told["schedule"]) if "schedule" in told else self.stages
         if "epochs" in told:
             stages = tuple(replace(stage, epochs=min(stage.epochs, told["epochs"])) for stage in stages)
-        pixels = {name: told[name] for name in ("crop", "size") if name in told}
+        pixels = {name: told[name] for name in ("crop", "size", "stack") if name in told}
         return replace(self, backbone=backbone, head=head, learn=learn, stages=stages, **pixels)
 
     def _network(self, size: int | None) -> BackboneConfig:
@@ -100,8 +103,8 @@ def config_names() -> list[str]:
 def read_config(path: Path) -> Asked:
     """Read a training's config file: TOML or JSON, or a recipe that comes with radboost, by its name alone.
 
-    Top level: ``crop``, ``size``, ``schedule`` (a name) or tables ``[[stage]]``, and the sections ``[backbone]``,
-    ``[head]``, ``[learn]`` and ``[augment]`` with the fields of their classes.
+    Top level: ``crop``, ``size``, ``stack``, ``schedule`` (a name) or tables ``[[stage]]``, and the sections
+    ``[backbone]``, ``[head]``, ``[learn]`` and ``[augment]`` with the fields of their classes.
 
     Raises
     ------
@@ -118,9 +121,9 @@ def read_config(path: Path) -> Asked:
         content = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
     except (OSError, ValueError) as error:
         raise UserError("cannot be read as a config", where=path, got=str(error)) from error
-    known = {"crop", "size", "schedule", "stage", "backbone", *_SECTIONS}
+    known = {"crop", "size", "stack", "schedule", "stage", "backbone", *_SECTIONS}
     _refuse(path, "", content, known)
-    parts: dict[str, Any] = {name: content[name] for name in ("crop", "size") if name in content}
+    parts: dict[str, Any] = {name: content[name] for name in ("crop", "size", "stack") if name in content}
     backbone = content.get("backbone", {})
     _refuse(path, "backbone", backbone, set(_BACKBONE))
     for name, kind in _SECTIONS.items():
