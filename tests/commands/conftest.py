@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
+from radboost.booster import boosting
 from radboost.cli import app
 from radboost.data.phantom.breast import BreastPhantom, write_rsna_breast
 
@@ -58,7 +59,10 @@ def store(work: Path, cohort: Path, radboost: Callable[..., Result]) -> Path:
 
 @pytest.fixture(scope="session")
 def run(work: Path, cohort: Path, store: Path, radboost: Callable[..., Result]) -> Path:
-    radboost("fit-boost", cohort, store, "--out", work / "run")
+    with pytest.MonkeyPatch.context() as patched:
+        # What tests say of it holds however long its trees are grown.
+        patched.setattr(boosting, "ROUNDS", 40)
+        radboost("fit-boost", cohort, store, "--out", work / "run")
     return work / "run"
 
 

@@ -12,6 +12,8 @@ import safetensors.torch
 import timm
 import torch
 
+from radboost.booster import boosting
+
 TOML = """
 table = "cases.csv"
 test_table = "new.csv"
@@ -39,7 +41,7 @@ categorical = ["scanner"]
 [submission]
 id_column = "row"
 """
-QUICK = ("--backbone", "test_resnet", "--random-init", 0, "--size", 64, "--pool", "avg", "--pool", "max")
+NETWORK = ("--backbone", "test_resnet", "--random-init", 0, "--size", 64, "--workers", 1)
 
 
 def make(root: Path, patients: range, table: str, *, labelled: bool) -> None:
@@ -76,12 +78,20 @@ def place(tmp_path_factory) -> Path:
     return place
 
 
-def test_two_targets_end_to_end(radboost, place, tmp_path):
-    cohort, store, run, blend = (tmp_path / n for n in ("cohort", "store", "run", "blend"))
-    text = radboost("index", place / "data", "--task", place / "organs.toml", "--out", cohort, "--folds", 3).output
-    assert "unlabelled" in text
-    radboost("extract", cohort, "--out", store, *QUICK)
-    words = ("--learner", "logistic", "--learner", "xgboost")
+@pytest.fixture(scope="module")
+def organs(radboost, place) -> Path:
+    """The labelled cohort; its index says that labels are missing."""
+    words = ("--task", place / "organs.toml", "--out", place / "cohort", "--folds", 2, "--workers", 1)
+    assert "unlabelled" in radboost("index", place / "data", *words).output
+    return place / "cohort"
+
+
+def test_two_targets_end_to_end(radboost, place, organs, tmp_path, monkeypatch):
+    # Brightness and stripes are learnt in few rounds.
+    monkeypatch.setattr(boosting, "ROUNDS", 30)
+    cohort, store, run, blend = (organs, *(tmp_path / n for n in ("store", "run", "blend")))
+    radboost("extract", cohort, "--out", store, *NETWORK, "--pool", "avg", "--pool", "max")
+    words = ("--learner", "logistic", "--learner", "xgboost", "--seeds", 1)
     text = radboost("fit-boost", cohort, store, "--out", run, *words).output
     assert "grade" in text
     assert "stripes" in text
@@ -90,7 +100,7 @@ def test_two_targets_end_to_end(radboost, place, tmp_path):
     assert "weights for grade" in text
     assert "all targets: cross-fitted" in text
     out = tmp_path / "predictions.csv"
-    radboost("predict", blend, place / "fresh", "--out", out)
+    radboost("predict", blend, place / "fresh", "--out", out, "--workers", 1)
     found = pd.read_csv(out)
     assert list(found.columns) == ["row", "grade_low", "grade_mid", "grade_high", "stripes"]
     np.testing.assert_allclose(found[["grade_low", "grade_mid", "grade_high"]].sum(axis=1), 1)
@@ -136,17 +146,17 @@ def test_a_bad_table_is_one_error(radboost, place, tmp_path, change, says):
     assert not (tmp_path / "c").exists()
 
 
-def test_a_missing_weights_file_is_named(radboost, place, tmp_path):
+def test_a_missing_weights_file_is_named(radboost, place, organs, tmp_path, monkeypatch):
+    monkeypatch.setattr(boosting, "ROUNDS", 4)
     with torch.random.fork_rng():
         torch.manual_seed(7)
         state = timm.create_model("test_resnet", num_classes=0).state_dict()
     weights = tmp_path / "ours.safetensors"
     safetensors.torch.save_file(state, weights)
-    cohort, store, run, blend = (tmp_path / n for n in ("cohort", "store", "run", "blend"))
-    radboost("index", place / "data", "--task", place / "organs.toml", "--out", cohort, "--folds", 3)
-    words = ("--backbone", "test_resnet", "--checkpoint", weights, "--size", 64)
-    radboost("extract", cohort, "--out", store, *words)
-    radboost("fit-boost", cohort, store, "--out", run, "--learner", "logistic")
+    store, run, blend = (tmp_path / n for n in ("store", "run", "blend"))
+    words = ("--backbone", "test_resnet", "--checkpoint", weights, "--size", 64, "--workers", 1)
+    radboost("extract", organs, "--out", store, *words)
+    radboost("fit-boost", organs, store, "--out", run, "--learner", "lightgbm", "--seeds", 1)
     radboost("blend", "safe", run, "--out", blend)
     out = tmp_path / "p.csv"
     result = radboost("predict", blend, place / "fresh", "--out", out, code=2)
@@ -156,7 +166,7 @@ def test_a_missing_weights_file_is_named(radboost, place, tmp_path):
     other = tmp_path / "other.safetensors"
     safetensors.torch.save_file({k: v + 1 for k, v in state.items()}, other)
     radboost("predict", blend, place / "fresh", "--out", out, "--checkpoint", other, code=2)
-    radboost("predict", blend, place / "fresh", "--out", out, "--checkpoint", weights)
+    radboost("predict", blend, place / "fresh", "--out", out, "--checkpoint", weights, "--workers", 1)
     assert len(pd.read_csv(out)) == 16
 
 
@@ -169,8 +179,8 @@ def test_every_picture_format_is_read_without_a_task(radboost, suffix, tmp_path)
         picture = np.linspace(0, np.iinfo(depth).max, 40 * 30).reshape(40, 30).astype(depth)
         cv2.imwrite(str(tmp_path / "pictures" / f"{number}{suffix}"), picture)
     (tmp_path / "pictures" / f"broken{suffix}").write_bytes(b"no picture at all")
-    radboost("index", tmp_path / "pictures", "--out", tmp_path / "cohort")
-    text = radboost("extract", tmp_path / "cohort", "--out", tmp_path / "store", *QUICK[:6]).output
+    radboost("index", tmp_path / "pictures", "--out", tmp_path / "cohort", "--workers", 1)
+    text = radboost("extract", tmp_path / "cohort", "--out", tmp_path / "store", *NETWORK).output
     bad = pd.concat(pd.read_csv(p) for p in (tmp_path / "cohort" / "quarantine").glob("*.csv"))
     assert bad["path"].tolist() == [f"broken{suffix}"]
     assert "embedded now" in text

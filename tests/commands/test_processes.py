@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import pandas as pd
 import pytest
+
+from radboost.booster import boosting
+from radboost.data.phantom.breast import BreastPhantom, write_rsna_breast
+from radboost.pipeline import demo as demo_module
+from radboost.pipeline.demo_tasks import DEMOS, get_demo
 
 
 def shell(*words: object, code: int = 0) -> subprocess.CompletedProcess[str]:
@@ -17,15 +23,18 @@ def shell(*words: object, code: int = 0) -> subprocess.CompletedProcess[str]:
     return done
 
 
-def test_the_chain_of_commands(data, cohort, store, run, blend, tmp_path):
-    indexed = shell("index", data, "--task", "rsna-breast", "--out", tmp_path / "c", "--folds", 3, "--workers", 1)
+def test_the_chain_of_commands(cohort, store, tmp_path):
+    write_rsna_breast(tmp_path / "data", BreastPhantom(patients=8, seed=3, pixels=128, prevalence=0.5))
+    indexed = shell(
+        "index", tmp_path / "data", "--task", "rsna-breast", "--out", tmp_path / "c", "--folds", 2, "--workers", 1
+    )
     # A progress bar in a log file is noise: nothing but the result where stderr is no terminal.
     assert indexed.stderr == ""
     words = ("--backbone", "test_resnet", "--random-init", 0, "--size", 96)
     extracted = shell("extract", tmp_path / "c", "--out", tmp_path / "s", *words, "--workers", 1)
     assert extracted.stderr == ""
     shell("fit-boost", cohort, store, "--out", tmp_path / "r", "--learner", "logistic")
-    shell("blend", "risky", tmp_path / "r", "--out", tmp_path / "b")
+    shell("blend", "risky", tmp_path / "r", "--out", tmp_path / "b", "--no-sweep")
     out = tmp_path / "p.csv"
     shell("predict", tmp_path / "b", "--cohort", cohort, "--store", store, "--split", "holdout", "--out", out)
     assert len(pd.read_csv(out))
@@ -38,15 +47,29 @@ def test_a_mistake_exits_with_2_and_debug_shows_where(tmp_path):
     assert "Traceback" in subprocess.run(command, capture_output=True, text=True, check=False).stderr
 
 
-def test_the_demo_runs_every_stage_and_says_what_it_ran_on(tmp_path):
-    done = shell("demo", "--out", tmp_path / "demo", "--patients", 40, "--pixels", 256)
-    text = done.stdout
+@pytest.mark.proof
+def test_the_demo_is_a_command_as_it_stands(tmp_path):
+    what_the_demo_leaves(shell("demo", "--out", tmp_path / "demo", "--patients", 40, "--pixels", 256).stdout, tmp_path)
+    shell("demo", "--out", tmp_path / "demo", "--patients", 40, "--pixels", 256, code=2)
+
+
+def test_the_demo_runs_every_stage_and_says_what_it_ran_on(radboost, tmp_path, monkeypatch):
+    # Few folds, rounds and steps, and a smaller network: the proof above runs it as it stands.
+    small = replace(get_demo("rsna-breast"), size=32, folds=2, learners=("logistic", "lightgbm"))
+    monkeypatch.setitem(DEMOS, "rsna-breast", small)
+    monkeypatch.setattr(demo_module, "BACKBONE", "test_resnet")
+    monkeypatch.setattr(boosting, "ROUNDS", 6)
+    words = ("demo", "--out", tmp_path / "demo", "--patients", 40, "--pixels", 96, "--workers", 1)
+    what_the_demo_leaves(radboost(*words).output, tmp_path)
+    assert "exists" in radboost(*words, code=2).stderr
+
+
+def what_the_demo_leaves(text, tmp_path):
     for row in ("prior", "metadata only", "images only", "blend safe", "blend risky"):
         assert row in text
     assert "never trained" in text
     for name in ("cohort", "store", "run", "blend-safe", "blend-risky", "predictions-safe.csv"):
         assert (tmp_path / "demo" / name).exists()
-    shell("demo", "--out", tmp_path / "demo", "--patients", 40, "--pixels", 256, code=2)
 
 
 @pytest.mark.parametrize(
