@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal
 
 from radboost.data.boxes import Box
+from radboost.data.placement import Placement
 from radboost.errors import UserError
 
 __all__ = ["CropInfo", "CropJob", "Flaw", "PixelPolicy"]
@@ -189,6 +190,8 @@ class CropInfo:
         Side of the frame where the chest wall is, ``left`` or ``right``; empty where nobody looked.
     shape
         (rows, columns) of the frame.
+    spacing
+        Millimetres from row to row and from column to column, where the file says.
     """
 
     box: Box
@@ -201,6 +204,11 @@ class CropInfo:
     reduce: int = 0
     chest_wall: str = ""
     shape: tuple[int, int] = (0, 0)
+    spacing: tuple[float, ...] | None = None
+
+    def placed(self, size: int, *, to_left: bool) -> Placement:
+        """Say where a crop of this size has its pixels from; `to_left` as `PixelPolicy.mirror` has it."""
+        return Placement(self.box, size, self.mirrored, to_left)
 
 
 @dataclass(frozen=True)

@@ -146,6 +146,7 @@ def _cut(frame: _Decoder, job: CropJob, policy: PixelPolicy, out: np.ndarray) ->
         reduce=view.reduce,
         chest_wall="" if policy.crop != "breast" and not policy.mirror else "right" if found.right_sided else "left",
         shape=frame.shape,
+        spacing=frame.spacing[:2] if frame.spacing is not None and len(frame.spacing) >= 2 else None,
     )
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from radboost.data.boxes import Box
 from radboost.data.dicom import DISPLAY_MAX, Frame, Presentation, Window, display
+from radboost.data.placement import Placement
 
 __all__ = ["View", "fit", "may_halve", "reduction"]
 
@@ -151,12 +152,9 @@ def fit(part: np.ndarray, box: Box, out: np.ndarray, *, mirrored: bool, to_left:
     to_left
         Place against the left edge instead of centred.
     """
-    size = out.shape[0]
     left, top, right, bottom = box
-    scale = size / max(right - left, bottom - top)
-    height, width = (max(1, min(size, round(side * scale))) for side in (bottom - top, right - left))
-    interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    x, y, width, height = Placement(box, out.shape[0], mirrored, to_left).seat
+    interpolation = cv2.INTER_AREA if out.shape[0] < max(right - left, bottom - top) else cv2.INTER_LINEAR
     resized = np.asarray(cv2.resize(np.ascontiguousarray(part), (width, height), interpolation=interpolation))
-    y, x = (size - height) // 2, 0 if to_left else (size - width) // 2
     out[:] = 0
     out[y : y + height, x : x + width] = resized[:, ::-1] if mirrored else resized
