@@ -18,6 +18,7 @@ from radboost.metrics import CLIP
 
 __all__ = [
     "DEFAULT_LEARNERS",
+    "IN_ORDER",
     "LEARNERS",
     "ONE_BY_ONE",
     "Fitted",
@@ -53,6 +54,9 @@ Each heavy library is imported when its learner is asked for, not before.
 
 ONE_BY_ONE = ("catboost", "lightgbm", "xgboost")
 """Learners that take one target after the other, so that each target's fit can be kept by itself."""
+
+IN_ORDER = ("pooled-res", "residual")
+"""Learners that judge a unit with its neighbours in the series in sight."""
 
 DEFAULT_LEARNERS = ("logistic", "mlp", "lightgbm", "xgboost")
 """Those that any unit can be learnt with, and that need no extra."""

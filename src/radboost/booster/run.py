@@ -155,6 +155,7 @@ class Run:
         members: Sequence[tuple[str, str]] | None = None,
         *,
         refit: bool = False,
+        folds: Sequence[int] | None = None,
     ) -> dict[tuple[str, str], dict[str, FloatArray]]:
         """Predict units that were not trained on: the mean of the fold models' probabilities.
 
@@ -167,6 +168,8 @@ class Run:
             Only these (member, kind); all when absent.
         refit
             By the model of all rows in place of the fold models. No score out of fold speaks of it.
+        folds
+            Only by the models of these outer folds, which saw no unit of them in training; None for all.
 
         Returns
         -------
@@ -183,7 +186,7 @@ class Run:
         if refit and not self.refitted:
             do = "Run fit-boost with --refit, or predict with the fold models"
             raise UserError("the run holds no model of all rows", where=self.folder, do=do)
-        folds = [ALL_ROWS] if refit else self.folds
+        folds = [ALL_ROWS] if refit else self.folds if folds is None else list(folds)
         wanted = self.members if members is None else list(members)
         unknown = [" ".join(m) for m in wanted if m not in self.members]
         if unknown:

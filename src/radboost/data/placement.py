@@ -50,7 +50,9 @@ class Placement:
         left, top, right, bottom = self.box
         at, down, width, height = self.seat
         across = (x - at) * (right - left) / width
-        return np.stack([right - across if self.mirrored else left + across, top + (y - down) * (bottom - top) / height], 1)
+        return np.stack(
+            [right - across if self.mirrored else left + across, top + (y - down) * (bottom - top) / height], 1
+        )
 
     def to_crop(self, points: npt.ArrayLike) -> npt.NDArray[np.float64]:
         """Bring positions (n, 2), x before y, from the frame to the crop."""

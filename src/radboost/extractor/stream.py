@@ -16,6 +16,7 @@ from radboost.data.pool import Done, Failed
 from radboost.errors import RadboostError
 from radboost.extractor.accounting import Meter
 from radboost.extractor.backbone import Backbone
+from radboost.extractor.pixels import Shown
 from radboost.extractor.views import ViewConfig, augment
 from radboost.nets.device import autocast
 
@@ -100,12 +101,7 @@ class Stream:
         self._device = config.device
         self._cuda = config.device.type == "cuda"
         backbone.model.to(config.device).to(memory_format=torch.channels_last)
-        mean, std = (torch.tensor(v, device=config.device).view(1, 3, 1, 1) for v in (backbone.mean, backbone.std))
-        # (pixel / 65535 - mean) / std as one product and one sum; augmented views see pixels in 0..1 first.
-        self._mean, self._std = mean, std
-        self._scale, self._shift = 1 / (65535 * std), -mean / std
-        # Channel k of the network sees channel k of the crop, and grey is seen three times.
-        self._channels = torch.tensor([k % config.shape[1] for k in range(3)], device=config.device)
+        self._shown = Shown(backbone, config.shape[1], config.device)
         # int16 carries the bits of uint16, for which torch has few kernels. Two buffers: one fills while one is sent.
         self._buffers = [torch.zeros(config.shape, dtype=torch.int16, pin_memory=self._cuda) for _ in range(2)]
         self._most = config.shape[0]
@@ -196,13 +192,10 @@ class Stream:
         return {name: torch.cat([each[name] for each in done]) for name in done[0]}
 
     def _images(self, sent: torch.Tensor, ids: Sequence[str], view: int) -> torch.Tensor:
-        grey = (sent.to(torch.int32) & 0xFFFF).to(torch.float32)
+        grey = self._shown.grey(sent)
         if view == 0:
-            images = grey[:, self._channels] * self._scale + self._shift
-        else:
-            shown = augment(grey / 65535, ids, view, self._config.views)
-            images = (shown[:, self._channels] - self._mean) / self._std
-        return images.contiguous(memory_format=torch.channels_last)
+            return self._shown.clean(grey)
+        return self._shown.augmented(augment(grey / 65535, ids, view, self._config.views))
 
     def _land(self, flight: _Flight, meter: Meter) -> Batch:
         batch = flight.batch

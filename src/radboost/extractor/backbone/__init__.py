@@ -8,7 +8,7 @@ from radboost.extractor.backbone.folds import (
     trained_state,
 )
 from radboost.extractor.backbone.load import Backbone, input_size
-from radboost.extractor.backbone.pooling import POOLS, feature_map
+from radboost.extractor.backbone.pooling import POOLS, feature_map, map_shape, pooled_without
 from radboost.extractor.backbone.weights import checkpoint_sha256, fit_weights, weights_sha256
 
 __all__ = [
@@ -21,7 +21,9 @@ __all__ = [
     "fit_weights",
     "input_size",
     "load_backbone",
+    "map_shape",
     "parameter_blocks",
+    "pooled_without",
     "trained_state",
     "weights_sha256",
 ]

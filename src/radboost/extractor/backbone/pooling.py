@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import torch
 
 from radboost.errors import UserError
 
-__all__ = ["POOLS", "Layout", "canonical_pools", "feature_map", "pooled"]
+__all__ = ["POOLS", "Layout", "canonical_pools", "feature_map", "map_shape", "pooled", "pooled_without"]
 
 POOLS = ("avg", "avgmax", "cls", "head", "max", "token-mean", "channelmax:K")
 """Ways from features to one vector.
@@ -136,6 +137,50 @@ def feature_map(features: torch.Tensor, layout: Layout) -> torch.Tensor:
     if side * side != patches.shape[2]:
         raise UserError("gives tokens that are no square grid", where="--head", got=patches.shape[2], do="Give linear")
     return patches.reshape(*patches.shape[:2], side, side)
+
+
+def map_shape(features: torch.Tensor, layout: Layout) -> tuple[int, int]:
+    """Give rows and columns of the map; raises UserError where tokens are no square grid."""
+    shape = feature_map(features[:1], layout).shape
+    return int(shape[2]), int(shape[3])
+
+
+def pooled_without(
+    features: torch.Tensor, layout: Layout, pools: tuple[str, ...], windows: Sequence[tuple[int, int, int, int]]
+) -> dict[str, torch.Tensor]:
+    """Pool features as if the positions of a window were not there, for each of several windows.
+
+    Parameters
+    ----------
+    features, layout, pools
+        As `pooled` takes them.
+    windows
+        (left, top, right, bottom) in positions of the map, right and bottom exclusive; none covers all of it.
+
+    Returns
+    -------
+    dict
+        Pool name to (batch, windows, width) float32. A class token stays as it is: patches left out of the last layer
+        have had their say in it.
+
+    Raises
+    ------
+    UserError
+        The tokens are no square grid, or nothing is left to pool.
+    """
+    rows, columns = map_shape(features, layout)
+    tokens = _tokens(features.float(), layout)
+    prefix, patches = tokens[:, : layout.prefix], tokens[:, layout.prefix :]
+    found: dict[str, list[torch.Tensor]] = {name: [] for name in pools}
+    for left, top, right, bottom in windows:
+        kept = torch.ones(rows, columns, dtype=torch.bool, device=tokens.device)
+        kept[top:bottom, left:right] = False
+        if not kept.any():
+            raise UserError("leaves nothing to pool", where="window", got=f"all of {rows} x {columns} positions")
+        left_over = torch.cat([prefix, patches[:, kept.flatten()]], dim=1)
+        for name, vectors in pooled(left_over, replace(layout, channels_last=False), pools).items():
+            found[name].append(vectors)
+    return {name: torch.stack(vectors, dim=1) for name, vectors in found.items()}
 
 
 def _class_token(tokens: torch.Tensor, layout: Layout) -> torch.Tensor:
