@@ -19,7 +19,7 @@ from radboost.data.task import Task
 from radboost.errors import UserError
 from radboost.pipeline.blending import Blend
 
-__all__ = ["Question", "System", "log_odds"]
+__all__ = ["Asked", "Question", "System", "log_odds"]
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 
@@ -130,7 +130,7 @@ class System:
         """Weight of each member that has one, by the name that the blend gives it."""
         if self.blend is not None:
             return {name: w for name, w in self.blend.weights[target].items() if w > 0}
-        (_, run), = self.runs
+        ((_, run),) = self.runs
         regular = [member_name(*m) for m in run.members if m[1] == "regular"]
         return dict.fromkeys(regular, 1 / len(regular))
 
@@ -169,9 +169,26 @@ class System:
             return self.blend.apply(members, len(design))
         return {target: np.mean(list(own.values()), axis=0) for target, own in members.items()}
 
-    def probability(self, design: Design, question: Question, folds: Sequence[int] | None = None) -> FloatArray:
+
+@dataclass(frozen=True)
+class Asked:
+    """Which number is explained.
+
+    Attributes
+    ----------
+    system, question
+        What predicts, and the probability that is asked for.
+    folds
+        See `System.predict`: a unit that was learnt from is explained by the models that did not see it.
+    """
+
+    system: System
+    question: Question
+    folds: tuple[int, ...] | None = None
+
+    def probability(self, design: Design) -> FloatArray:
         """Probability of the class that is asked about, (units,)."""
-        return self.predict(design, folds)[question.target][:, question.number]
+        return self.system.predict(design, self.folds)[self.question.target][:, self.question.number]
 
 
 def log_odds(p: npt.ArrayLike) -> FloatArray:
