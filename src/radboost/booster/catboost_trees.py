@@ -33,6 +33,17 @@ def _margins(models: Sequence[Any], x: Matrix, start: FloatArray) -> Iterator[Fl
     return (start + _raw(model, x) for model in models)
 
 
+def _told(models: Sequence[Any], x: Matrix, start: FloatArray) -> Iterator[FloatArray]:
+    library = _library()
+    for model in models:
+        pool = library.Pool(x, thread_count=1)
+        raw = np.asarray(model.get_feature_importance(pool, type="ShapValues", thread_count=1), dtype=np.float64)
+        # (n, d + 1), or (n, classes, d + 1).
+        values = raw[:, :, None] if raw.ndim == 2 else raw.transpose(0, 2, 1).copy()
+        values[:, -1] += start
+        yield values
+
+
 def _read(path: Path) -> Any:
     library = _library()
     model = library.CatBoost()
@@ -47,7 +58,7 @@ def _write(model: Any, path: Path) -> None:
     model.save_model(str(path), format="cbm")
 
 
-TREES = Trees("catboost", ".cbm", _margins, _write, _read)
+TREES = Trees("catboost", ".cbm", _margins, _told, _write, _read)
 """The library's own binary format."""
 
 

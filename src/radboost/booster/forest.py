@@ -30,6 +30,10 @@ class Trees:
         Of its files.
     margins
         Given models, columns (n, d), n at least 1, and start margins (n, m): yields each model's margins (n, m).
+    told
+        Given the same: yields each model's TreeSHAP values (n, d + 1, m), the last column what is expected of a row of
+        which nothing is known, start margin included; they sum to the margins (Lundberg et al., Nature Machine
+        Intelligence 2020).
     write
         Writes a model in the library's own format.
     read
@@ -39,6 +43,7 @@ class Trees:
     learner: str
     ending: str
     margins: Callable[[Sequence[Any], Matrix, FloatArray], Iterable[FloatArray]]
+    told: Callable[[Sequence[Any], Matrix, FloatArray], Iterable[FloatArray]]
     write: Callable[[Any, Path], object]
     read: Callable[[Path], Any]
 

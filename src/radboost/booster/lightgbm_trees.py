@@ -34,6 +34,15 @@ def _margins(models: Sequence[lgb.Booster], x: Matrix, start: FloatArray) -> Ite
     return (_margin(model, x, model.current_iteration()) + start for model in models)
 
 
+def _told(models: Sequence[lgb.Booster], x: Matrix, start: FloatArray) -> Iterator[FloatArray]:
+    for model in models:
+        raw = np.asarray(model.predict(x, pred_contrib=True, num_threads=1), dtype=np.float64)
+        # Class after class, each (n, d + 1).
+        values = raw.reshape(len(x), start.shape[1], -1).transpose(0, 2, 1).copy()
+        values[:, -1] += start
+        yield values
+
+
 def _read(path: Path) -> lgb.Booster:
     try:
         return lgb.Booster(model_file=str(path))
@@ -45,7 +54,7 @@ def _write(model: lgb.Booster, path: Path) -> None:
     model.save_model(str(path))
 
 
-TREES = Trees("lightgbm", ".txt", _margins, _write, _read)
+TREES = Trees("lightgbm", ".txt", _margins, _told, _write, _read)
 """The library's own text format."""
 
 

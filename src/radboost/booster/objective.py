@@ -197,6 +197,11 @@ class Loss:
         q = v / (_phi(v, self.focal) * self.factor)
         return np.asarray(q / q.sum(axis=-1, keepdims=True), dtype=np.float64)
 
+    def corrected_logs(self, p: FloatArray) -> FloatArray:
+        """Logarithm of what `corrected` divides by its sum: a map of each number by itself."""
+        v = np.clip(p, TINY, 1 - TINY)
+        return np.asarray(np.log(v / (_phi(v, self.focal) * self.factor)), dtype=np.float64)
+
     def to_dict(self) -> dict[str, Any]:
         """Give what `from_dict` needs, JSON-able: a model keeps it to correct its predictions."""
         return {"factor": self.factor.tolist(), "rates": self.rates.tolist(), "focal": self.focal, "soft": self.soft}

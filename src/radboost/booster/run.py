@@ -212,7 +212,7 @@ class Run:
                 # What all folds share stays, the last fold's own columns go.
                 x = {place: columns for place, columns in x.items() if place == SHARED}
                 for member, _ in (m for m in wanted if m[1] == kind):
-                    place = self._place(member, fold)
+                    place = self.place(member, fold)
                     if place not in x:
                         x[place] = self.prepared[kind, place].transform(design)
                     for target in self.task.targets:
@@ -224,10 +224,15 @@ class Run:
 
     def _calibrated(self, key: Key, p: FloatArray) -> FloatArray:
         """Map probabilities as the members were calibrated; see `radboost.metrics.platt`."""
-        found = self.content.get("calibration", {}).get(f"{key.member}|{key.kind}|{key.target}")
-        return p if found is None else Platt.from_dict(found).apply(p)
+        found = self.calibration(key)
+        return p if found is None else found.apply(p)
 
-    def _place(self, member: str, fold: int) -> int:
+    def calibration(self, key: Key) -> Platt | None:
+        """Give the map that comes after a model; None where there is none."""
+        found = self.content.get("calibration", {}).get(f"{key.member}|{key.kind}|{key.target}")
+        return None if found is None else Platt.from_dict(found)
+
+    def place(self, member: str, fold: int) -> int:
         """Which of the prepared columns a member sees."""
         return _columns_place(self.content["config"], member, fold)
 

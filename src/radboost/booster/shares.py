@@ -1,9 +1,9 @@
 """Shares that add up, taken through maps that are not linear.
 
 Parts of a sum explain by how much the sum differs from a base. After a map f of that sum they no longer do. Each
-part's share of ``f(stop) - f(start)`` is then the integral of f's derivative along the straight line from start to stop,
-in the direction of the part (Aumann and Shapley 1974; Sundararajan, Taly and Yan, ICML 2017, take it of a network's
-inputs). Shares add up to the difference, and parts of a linear map stay what they are.
+part's share of ``f(stop) - f(start)`` is then the integral of f's derivative along the straight line from start to
+stop, in the direction of the part (Aumann and Shapley 1974; Sundararajan, Taly and Yan, ICML 2017, take it of a
+network's inputs). Shares add up to the difference, and parts of a linear map stay what they are.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from radboost.booster.learner import softmax, to_classes
+from radboost.booster.learner import to_classes
 from radboost.booster.rows import FloatArray
 
 __all__ = ["through_each", "through_margin"]
@@ -76,12 +76,6 @@ def through_each(
     stretch = (function(high) - function(low)) / (high - low)
     base = function(start)
     return base, _settled(parts * stretch[:, None, :], function(stop) - base)
-
-
-def through_logits(logs: FloatArray, parts: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Take shares of logits (n, classes) to shares of their softmax."""
-    base, shares = through_margin(logs, parts)
-    return base, _settled(shares, softmax(logs + parts.sum(axis=1)) - base)
 
 
 def _settled(shares: FloatArray, wanted: FloatArray) -> FloatArray:

@@ -7,6 +7,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import xgboost as xgb
 
 from radboost.booster.boosting import boost, chosen_library, settled
@@ -27,6 +28,14 @@ def _margins(models: Sequence[xgb.Booster], x: Matrix, start: FloatArray) -> Ite
     return (raw_margin(model, matrix) for model in models)
 
 
+def _told(models: Sequence[xgb.Booster], x: Matrix, start: FloatArray) -> Iterator[FloatArray]:
+    matrix = xgb.DMatrix(x, base_margin=flat(start), nthread=1)
+    for model in models:
+        values = np.asarray(model.predict(matrix, pred_contribs=True), dtype=np.float64)
+        # (n, d + 1), or (n, classes, d + 1).
+        yield values[:, :, None] if values.ndim == 2 else values.transpose(0, 2, 1)
+
+
 def _read(path: Path) -> xgb.Booster:
     model = xgb.Booster()
     try:
@@ -41,7 +50,7 @@ def _write(model: xgb.Booster, path: Path) -> None:
     model.save_model(str(path))
 
 
-TREES = Trees("xgboost", ".ubj", _margins, _write, _read)
+TREES = Trees("xgboost", ".ubj", _margins, _told, _write, _read)
 """The library's own binary JSON."""
 
 

@@ -86,12 +86,17 @@ def test_maps_light_up_where_the_cancer_was_planted(squares, new, probe, asked, 
     maps = list(explain_where(asked, patient, [probe], WhereConfig()))
     assert [m.method for m in maps] == [MAP, OCCLUSION] * 2
     assert [m.slot for m in maps] == ["CC", "CC", "MLO", "MLO"]
+    above = []
     for found in maps:
         box = lesions.loc[int(paths[found.crop_id].rpartition("/")[2][:-4])]
-        x, y = found.hottest
-        assert box["x0"] - 4 <= x <= box["x1"] + 4
-        assert box["y0"] - 4 <= y <= box["y1"] + 4
+        inside = np.zeros((64, 64), bool)
+        inside[box["y0"] : box["y1"], box["x0"] : box["x1"]] = True
+        heat = found.on_frame
+        above.append(heat[inside].mean() - heat[~inside].mean())
+        assert heat[int(found.hottest[1]), int(found.hottest[0])] == heat.max()
         assert found.on_frame.shape == found.info.shape == (64, 64)
+    assert min(above) > 0
+    assert np.mean(above) > 0.5
 
 
 def test_of_many_crops_evenly_spread_ones_are_looked_into(cohort):

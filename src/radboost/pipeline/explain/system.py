@@ -18,6 +18,7 @@ from radboost.data.predictions import member_name
 from radboost.data.task import Task
 from radboost.errors import UserError
 from radboost.pipeline.blending import Blend
+from radboost.pipeline.sources import is_training
 
 __all__ = ["Asked", "Question", "System", "log_odds"]
 
@@ -91,11 +92,13 @@ class System:
         if (folder / "run.json").is_file():
             run = Run.load(folder)
             return cls(folder, run.task, (("", run),))
-        if (folder / "training.json").is_file():
-            do = "Make a run of its embeddings (extract --training, fit-boost), and explain that or a blend of it"
-            raise UserError("is a training: its networks' own heads are not explained", where=folder, do=do)
+        if is_training(folder):
+            raise _no_training("is a training", folder)
         blend = Blend.load(folder)
-        return cls(folder, blend.task, tuple(blend.runs), blend)
+        runs = [(prefix, source) for prefix, source in blend.runs if isinstance(source, Run)]
+        if len(runs) < len(blend.runs):
+            raise _no_training("has a training as a member", folder)
+        return cls(folder, blend.task, tuple(runs), blend)
 
     @property
     def kind(self) -> str:
@@ -189,6 +192,11 @@ class Asked:
     def probability(self, design: Design) -> FloatArray:
         """Probability of the class that is asked about, (units,)."""
         return self.system.predict(design, self.folds)[self.question.target][:, self.question.number]
+
+
+def _no_training(what: str, folder: Path) -> UserError:
+    do = "Make a run of its embeddings (extract --training, fit-boost), and explain that or a blend of it"
+    return UserError(f"{what}, whose networks' own heads are not explained", where=folder, do=do)
 
 
 def log_odds(p: npt.ArrayLike) -> FloatArray:
