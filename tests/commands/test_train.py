@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 
+import cv2
 import numpy as np
 import pandas as pd
 import pytest
@@ -31,6 +32,15 @@ def test_a_config_file_and_options_make_a_training(radboost, cohort, tmp_path):
     assert [stage["name"] for stage in content["stages"]] == ["short"]
     assert (content["head"]["metadata"], content["learn"]["batch_size"]) == (True, 16)
     assert content["augment"]["shear"] == 0.2
+    for name in ("curves.png", "confusion.png"):
+        assert cv2.imread(str(tmp_path / "training" / name)) is not None
+    header = json.loads((tmp_path / "training" / "training.json").read_text())
+    assert len(header["id"]) == 16
+    assert {"lightning", "torch", "device", "precision"} <= set(header["environment"])
+    assert "train fold 0" in (tmp_path / "training" / "log.txt").read_text()
+    counts = pd.read_csv(tmp_path / "training" / "confusion.csv", dtype=str)
+    table = Predictions.read(tmp_path / "training" / "predictions.parquet").table
+    assert counts["weight"].astype(float).sum() == pytest.approx(table["task_weight"].sum())
     again = radboost("train", cohort, "--out", tmp_path / "training", *words, code=2)
     assert "already exists" in again.stderr
 

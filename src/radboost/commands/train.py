@@ -89,8 +89,10 @@ def train(
         from radboost.booster.score import score_predictions
         from radboost.extractor.train.run import train as run
         from radboost.report.summaries import training_tables
+        from radboost.report.training_figure import draw_training
 
         training = run(found, out, settings, progress, overwrite=overwrite)
+        draw_training(training)
         tables = list(training_tables(training, score_predictions(training.predictions)))
     for table in tables:
         show(table)

@@ -20,7 +20,7 @@ _CROPS, _CELL = 8, 24
 
 
 class Board(pl.Callback):
-    """Writes the network's graph and example crops at the beginning, and a confusion matrix a target and epoch."""
+    """Writes graph and example crops at the beginning, and each epoch's confusion matrices and learning rates."""
 
     def on_train_batch_start(self, trainer: pl.Trainer, module: Any, batch: Batch, batch_idx: int) -> None:
         """Show the first batch of the first epoch, as the network sees it, and the network."""
@@ -38,6 +38,8 @@ class Board(pl.Callback):
         if not trainer.is_global_zero or trainer.sanity_checking:
             return
         writer = trainer.logger.experiment  # type: ignore[union-attr]
+        for k, group in enumerate(trainer.optimizers[0].param_groups):
+            writer.add_scalar(f"rate/{k}", group["lr"], trainer.current_epoch)
         for target, table in module.inner.confusion.items():
             writer.add_image(f"confusion/{target}", _cells(table), trainer.current_epoch, dataformats="HW")
             rows = "\n".join("| " + " | ".join(f"{value:g}" for value in row) + " |" for row in table)
