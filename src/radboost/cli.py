@@ -19,10 +19,14 @@ from radboost.commands.index import index
 from radboost.commands.predict import predict
 from radboost.commands.runs import runs
 from radboost.commands.store import app as store
+from radboost.commands.tracking import tracked
 from radboost.commands.train import train
 from radboost.commands.weights import weights
 
 __all__ = ["app", "main"]
+
+UNTRACKED = ("runs", "doctor")
+"""Commands that make nothing, so that there is nothing to log."""
 
 app = typer.Typer(
     name="radboost",
@@ -46,7 +50,7 @@ for name, command in (
     ("runs", runs),
     ("doctor", doctor),
 ):
-    app.command(name)(command)
+    app.command(name)(command if name in UNTRACKED else tracked(name, command))
 app.add_typer(cohort, name="cohort")
 app.add_typer(store, name="store")
 

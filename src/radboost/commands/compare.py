@@ -8,6 +8,7 @@ import typer
 
 from radboost.commands.console import following, show
 from radboost.commands.options import Debug
+from radboost.commands.tracking import noted
 
 __all__ = ["compare"]
 
@@ -25,5 +26,6 @@ def compare(
 
         sides = Side.open(first), Side.open(second)
         found = run(*sides)
+        noted({"scores": found})
     for table in compare_tables(sides[0].name, sides[1].name, found):
         show(table)

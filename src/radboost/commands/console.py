@@ -23,7 +23,7 @@ from radboost.errors import RadboostError
 if TYPE_CHECKING:
     from radboost.report.tables import Table
 
-__all__ = ["INTERRUPTED", "bar", "following", "next_command", "reported", "say", "show", "written"]
+__all__ = ["INTERRUPTED", "bar", "following", "next_command", "remark", "reported", "say", "show", "written"]
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells count it."""
@@ -110,6 +110,11 @@ def reported(debug: bool, *, resumes: bool = False) -> Iterator[None]:
 def say(text: str) -> None:
     """Print one line."""
     _out().print(escape(text), soft_wrap=True)
+
+
+def remark(text: str) -> None:
+    """Print one line on stderr, beside what the command prints."""
+    _err.print(escape(text))
 
 
 def show(table: Table) -> None:

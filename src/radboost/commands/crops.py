@@ -21,6 +21,7 @@ from radboost.commands.options import (
     Workers,
     pixel_policy,
 )
+from radboost.commands.tracking import noted
 
 __all__ = ["crops"]
 
@@ -69,6 +70,7 @@ def crops(
         rows = select_rows(cohort, only or (), sample, seed)
         config = ExportConfig(pixels, format, show_ids, strict, overwrite, workers)
         done = export_crops(cohort, rows, out, config, progress)
+        noted({"written": done.new, "written before": done.before, "failed": done.failed})
         drawn = 0
         if contact_sheet is not None:
             drawn = draw(cohort, done, pixels, contact_sheet, SheetConfig(show_ids=show_ids, workers=workers))

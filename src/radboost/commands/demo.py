@@ -9,6 +9,7 @@ import typer
 
 from radboost.commands.console import following, say, show
 from radboost.commands.options import Debug, Overwrite, Seed, Workers
+from radboost.commands.tracking import noted
 
 __all__ = ["demo"]
 
@@ -33,6 +34,7 @@ def demo(
         from radboost.report.summaries import demo_table
 
         result = run_demo(DemoConfig(out, patients, pixels, seed, workers, overwrite, task), progress)
+        noted({"scores": result.rows})
     show(demo_table(result))
     say(f"everything lies in {out}:")
     for name, what in result.places:

@@ -9,6 +9,7 @@ import typer
 
 from radboost.commands.console import following, next_command, show
 from radboost.commands.options import Debug, Out, Overwrite, Seed, Strict, Workers
+from radboost.commands.tracking import noted
 
 __all__ = ["index"]
 
@@ -89,5 +90,6 @@ def index(
         found = make(data_dir, known_task, config, progress)
         cohort = found.cohort.save(out, overwrite=overwrite)
         journal.unlink(missing_ok=True)
+        noted({"quarantined": len(cohort.quarantine), "skipped": found.skipped})
     show(cohort_table(cohort, found.skipped))
     next_command(f"radboost extract {out} --out STORE")

@@ -9,6 +9,7 @@ import typer
 
 from radboost.commands.console import following, say, show
 from radboost.commands.options import BatchSize, Debug, Device, Out, Overwrite, Workers
+from radboost.commands.tracking import noted
 
 __all__ = ["predict"]
 
@@ -74,6 +75,7 @@ def predict(
         else:
             raise UserError("nothing to predict", do="Name a folder of new exams, or give --cohort and --store")
         written = write_prediction(found, out, overwrite=overwrite)
+        noted({"scores": found.scores, "units": found.units, "quarantined": found.quarantined})
     show(prediction_table(found))
     for path in written:
         say(f"wrote {path}")

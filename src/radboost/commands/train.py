@@ -23,6 +23,7 @@ from radboost.commands.options import (
     Workers,
     pixel_policy,
 )
+from radboost.commands.tracking import noted
 
 __all__ = ["train"]
 
@@ -93,7 +94,9 @@ def train(
 
         training = run(found, out, settings, progress, overwrite=overwrite)
         draw_training(training)
-        tables = list(training_tables(training, score_predictions(training.predictions)))
+        scores = score_predictions(training.predictions)
+        noted({"scores": scores})
+        tables = list(training_tables(training, scores))
     for table in tables:
         show(table)
     next_command(f"radboost extract {cohort} --training {out} --out STORE")

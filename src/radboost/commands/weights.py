@@ -9,6 +9,7 @@ import typer
 
 from radboost.commands.console import next_command, reported, say, show
 from radboost.commands.options import Debug, Out, Overwrite, Seed
+from radboost.commands.tracking import noted
 
 __all__ = ["weights"]
 
@@ -67,6 +68,8 @@ def weights(
         found = simulate(source, Cohort.load(target), config)
         write_weights(out, found.unit.tolist(), found.weight)
         draw_weights(found, picture_path(out))
+        shares = {"effective sample share": found.share, "share before flattening": found.raw_share}
+        noted({**shares, "power": found.power, "units": len(found.unit)}, [picture_path(out)])
     for table in weight_tables(found):
         show(table)
     if found.power < 1:

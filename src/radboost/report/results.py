@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -108,38 +108,32 @@ def read_result(place: Path, folder: PurePosixPath, kind: str) -> Result:
     kind
         Whose header lies in it.
     """
-    path = place / f"{kind}.json"
+    path, known = place / f"{kind}.json", Result(folder, kind)
     try:
         header = read_json(path)
         if not isinstance(header, dict) or header.get("kind") != kind:
-            return Result(folder, kind, broken=f"{kind}.json does not describe a {kind}")
-        known = _known(folder, kind, header)
+            return replace(known, broken=f"{kind}.json does not describe a {kind}")
+        known = _known(known, header, path)
         if known.format != FORMATS[kind]:
-            reason = f"of format {known.format}; this radboost reads {FORMATS[kind]}"
-            return Result(**{**vars(known), "broken": reason})
-        more = {
-            "fingerprint": _fingerprint(header, path),
-            "task": str((header.get("task") or {}).get("name", "")),
-            "inputs": _inputs(header),
-            "numbers": key_numbers(place, kind, header),
-        }
+            return replace(known, broken=f"of format {known.format}; this radboost reads {FORMATS[kind]}")
+        task = str((header.get("task") or {}).get("name", ""))
+        return replace(known, task=task, inputs=_inputs(header), numbers=key_numbers(place, kind, header))
     except FormatError as error:
         # The list names the folder already; the path of the machine stays out of it.
         name = Path(error.where).name if error.where is not None else ""
-        return Result(folder, kind, broken=f"{name} {error.what}".strip())
+        return replace(known, broken=f"{name} {error.what}".strip())
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
-        return Result(folder, kind, broken=f"has a damaged header: {type(error).__name__} at {error}")
-    return Result(**{**vars(known), **more})
+        return replace(known, broken=f"has a damaged header: {type(error).__name__} at {error}")
 
 
-def _known(folder: PurePosixPath, kind: str, header: Mapping[str, Any]) -> Result:
+def _known(found: Result, header: Mapping[str, Any], path: Path) -> Result:
     version = header.get("format")
-    return Result(
-        folder,
-        kind,
-        version if isinstance(version, int) else None,
-        str(header.get("created", "")),
-        str(header.get("radboost", "")),
+    return replace(
+        found,
+        format=version if isinstance(version, int) else None,
+        created=str(header.get("created", "")),
+        radboost=str(header.get("radboost", "")),
+        fingerprint=_fingerprint(header, path),
     )
 
 

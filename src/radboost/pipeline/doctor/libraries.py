@@ -36,6 +36,8 @@ ADDS: Mapping[str, str] = {
     "train": "networks of your own: radboost train",
     "tune": "a search for settings of trees: fit-boost --tune",
     "catboost": "a third boosting library: fit-boost --learner catboost",
+    "tensorboard": "--track tensorboard: settings, numbers and pages of any command",
+    "mlflow": "--track mlflow: settings, numbers and pages of any command",
 }
 """What each extra of pyproject.toml adds."""
 
