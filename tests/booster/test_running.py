@@ -1,4 +1,4 @@
-"""Fits go on where they were ended, run on a cluster as here, and share bins without a trace."""
+"""Fits go on where they were ended, and share bins without a trace; on a cluster, see test_spread."""
 
 from __future__ import annotations
 
@@ -223,13 +223,3 @@ def test_each_store_stands_alone_beside_all_of_them(make) -> None:
     loss = {score.member: score.loss[0] for score in run.scores}
     assert loss["logistic/store-01234567"] < loss["logistic/store-ffffffff"]
     assert [m for m, _ in fit_boost(cohort, [store], replace(TREES, learners=("logistic",))).members] == members[:3]
-
-
-def test_a_cluster_gives_the_same_run(cohort_and_store, tmp_path: Path) -> None:
-    cohort, store = cohort_and_store
-    # Without trees: those there would grow more rounds than the few that this file allows here.
-    few = replace(TREES, learners=("logistic",))
-    here = fit_boost(cohort, [store], few)
-    there = fit_boost(cohort, [store], replace(few, engine="ray"), keep=tmp_path)
-    same(here, there)
-    assert len(list(tmp_path.rglob("done.json"))) == 2, "what comes from the cluster is kept too"

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from radboost.booster import boosting
@@ -21,6 +22,7 @@ from radboost.booster.recipe import Recipe
 from radboost.booster.rows import Rows, Span, make_inner
 from radboost.booster.running import is_spread
 from radboost.booster.spread import SPREADING, Share, Spread, deal_shares
+from radboost.data.task import Target
 from radboost.engines.cluster import Cluster, Needs, node_address
 from radboost.engines.gang import Gang
 
@@ -55,6 +57,17 @@ def test_a_run_splits_its_large_fits(cluster, make, tmp_path: Path) -> None:
     design = build_design(cohort, [store])
     saved, fresh = (r.predict(design)["lightgbm/image", "regular"]["cancer"] for r in (run.save(tmp_path / "run"), run))
     np.testing.assert_array_equal(saved, fresh)
+
+
+def test_a_cluster_gives_the_same_run(cluster, make, tmp_path: Path) -> None:
+    targets = (Target("cancer", "cancer"), Target("mass", "mass"))
+    cohort, store = make(patients=36, signal=1.5, folds=2, targets=targets, unlabelled=0.1)
+    # Without trees: those there would grow more rounds than the few that this file allows here.
+    few = BoostConfig(learners=("logistic",), workers=1)
+    here = fit_boost(cohort, [store], few)
+    there = fit_boost(cohort, [store], replace(few, engine="ray"), keep=tmp_path)
+    pd.testing.assert_frame_equal(here.predictions.table, there.predictions.table, check_exact=True)
+    assert len(list(tmp_path.rglob("done.json"))) == 2, "what comes from the cluster is kept too"
 
 
 @pytest.mark.parametrize(

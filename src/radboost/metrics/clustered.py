@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +20,9 @@ from radboost.metrics.scores import TERMS, Metric, Ranks, auc
 from radboost.metrics.steps import Ladder
 
 __all__ = ["Bootstrap", "Difference", "Scored", "clustered_difference", "clustered_interval", "draws", "percentiles"]
+
+_AT_ONCE = 2**20
+"""Counts that are held at a time: 8 MB."""
 
 
 @dataclass(frozen=True)
@@ -125,14 +129,15 @@ def clustered_difference(metric: Metric, a: Scored, p_b: npt.ArrayLike, how: Boo
 
 def _replicates(metric: Metric, rows: Scored, how: Bootstrap) -> FloatArray:
     names, code = np.unique(rows.group, return_inverse=True)
+    if names.size < 2:
+        return np.full(how.replicates, math.nan)
     statistic: Callable[[FloatArray], float]
     if metric in TERMS:
         sums = np.stack([np.bincount(code, rows.weight * t, names.size) for t in TERMS[metric](rows.y, rows.p)], axis=1)
-
-        def statistic(counts: FloatArray) -> float:
-            top, bottom, needed = counts @ sums
-            return float(top / bottom) if needed > 0 else math.nan
-    elif isinstance(metric, Ranked):
+        top, bottom, needed = np.concatenate([counts @ sums for counts in _blocks(names.size, how)]).T
+        found: FloatArray = np.full(how.replicates, math.nan)
+        return np.divide(top, bottom, out=found, where=needed > 0)
+    if isinstance(metric, Ranked):
         ladder = Ladder.of(rows.y, rows.p, metric.thresholds)
 
         def statistic(counts: FloatArray) -> float:
@@ -147,16 +152,38 @@ def _replicates(metric: Metric, rows: Scored, how: Bootstrap) -> FloatArray:
         def statistic(counts: FloatArray) -> float:
             return metric(rows.y, rows.p, rows.weight * counts[code])
 
-    if names.size < 2:
-        return np.full(how.replicates, math.nan)
     return np.fromiter((statistic(counts) for counts in draws(names.size, how)), np.float64, how.replicates)
 
 
 def draws(groups: int, how: Bootstrap) -> Iterator[FloatArray]:
     """Yield how often each group is drawn, (groups,), a replicate after the other; the same for the same seed."""
+    for block in _blocks(groups, how):
+        yield from block
+
+
+def _blocks(groups: int, how: Bootstrap) -> Iterator[FloatArray]:
+    """Give `draws` as matrices (replicates, groups), of few numbers each; not to be written to."""
+    if groups * how.replicates <= _AT_ONCE:
+        yield _few(groups, how)
+        return
     random = np.random.default_rng(how.seed)
-    for _ in range(how.replicates):
-        yield np.bincount(random.integers(groups, size=groups), minlength=groups).astype(np.float64)
+    step = max(1, _AT_ONCE // groups)
+    for start in range(0, how.replicates, step):
+        yield _drawn(random, groups, min(step, how.replicates - start))
+
+
+@lru_cache(maxsize=4)
+def _few(groups: int, how: Bootstrap) -> FloatArray:
+    """All draws of a small sample, kept: a report asks for the same ones for every member and metric."""
+    found = _drawn(np.random.default_rng(how.seed), groups, how.replicates)
+    found.flags.writeable = False
+    return found
+
+
+def _drawn(random: np.random.Generator, groups: int, replicates: int) -> FloatArray:
+    chosen = random.integers(groups, size=(replicates, groups)) + groups * np.arange(replicates)[:, None]
+    counts = np.bincount(chosen.ravel(), minlength=replicates * groups)
+    return counts.reshape(replicates, groups).astype(np.float64)
 
 
 def percentiles(drawn: FloatArray, level: float) -> tuple[float, float]:

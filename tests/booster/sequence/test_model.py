@@ -35,15 +35,25 @@ def prior(train: Rows, test: Rows) -> float:
     return loss(np.tile(train.rates, (len(test), 1)), test)
 
 
+def gain(head: str, scans, seed: int) -> float:
+    """By how much of the better booster's loss, which sees slices one by one, a head's is less."""
+    train, test = scans(80, 16, seed=seed), scans(200, 16, seed=100 + seed)
+    inner = make_inner(train, 0)
+    slicewise = min(loss(fit_learner(n, train, inner).predict_proba(test.x), test) for n in ("lightgbm", "xgboost"))
+    return (slicewise - loss(predict(HEADS[head].fit(train, inner, QUICK), test), test)) / slicewise
+
+
 @each_head
 def test_beats_learners_that_see_one_slice(head: str, scans) -> None:
-    gains = []
-    for seed in range(3):
-        train, test = scans(80, 16, seed=seed), scans(200, 16, seed=100 + seed)
-        inner = make_inner(train, 0)
-        slicewise = min(loss(fit_learner(n, train, inner).predict_proba(test.x), test) for n in ("lightgbm", "xgboost"))
-        gains.append((slicewise - loss(predict(HEADS[head].fit(train, inner, QUICK), test), test)) / slicewise)
-    # Neighbours carry as much evidence as the slice itself: the gain must be more than the luck of a seed.
+    # Neighbours carry as much evidence as the slice itself.
+    assert gain(head, scans, 0) > 0.08
+
+
+@pytest.mark.proof
+@each_head
+def test_beats_learners_that_see_one_slice_whatever_the_seed(head: str, scans) -> None:
+    gains = [gain(head, scans, seed) for seed in range(5)]
+    print(f"{head}: gains {', '.join(f'{g:.3f}' for g in gains)}")
     assert min(gains) > 0.04
     assert np.mean(gains) > 0.12
 

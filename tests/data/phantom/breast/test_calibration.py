@@ -1,6 +1,6 @@
 """The phantom is not a toy: brightness and metadata hardly find its cancers, structure does, and not without effort.
 
-Everything is cross-fitted by patient on 400 patients; the unit is a breast.
+Everything is cross-fitted by patient on 240 patients; the unit is a breast.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from sklearn.preprocessing import StandardScaler
 
 from radboost.data.phantom.breast import BreastPhantom, draw_patient, render_view
 
-PHANTOM = BreastPhantom(patients=400, pixels=384)
+PHANTOM = BreastPhantom(patients=240, pixels=384)
 SIZE = 192
 
 
