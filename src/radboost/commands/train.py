@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -45,6 +46,9 @@ def train(
     metadata: Annotated[
         bool | None, typer.Option("--metadata/--no-metadata", help="Let metadata join behind the backbone.")
     ] = None,
+    weights: Annotated[
+        Path | None, typer.Option("--weights", help="Table unit,weight that simulates a target set.")
+    ] = None,
     fold: Annotated[list[int] | None, typer.Option("--fold", help="Only this fold; repeats. [default: all]")] = None,
     batch_size: Annotated[int | None, typer.Option("--batch-size", min=1, help="Examples a step and device.")] = None,
     crop: Crop = None,
@@ -87,6 +91,10 @@ def train(
         )
         pixels = pixel_policy(found.task, asked.crop, asked.side(found.task), window, full_decode).stacked(asked.stack)
         settings = asked.settings(pixels).running(tuple(fold or ()), seed, (device, devices), precision, workers)
+        if weights is not None:
+            from radboost.pipeline.weighting import unit_weights
+
+            settings = replace(settings, weights=unit_weights(found, weights))
         from radboost.booster.score import score_predictions
         from radboost.extractor.train.run import train as run
         from radboost.report.summaries import training_tables

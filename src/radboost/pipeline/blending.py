@@ -224,6 +224,10 @@ def _alone(folder: Path) -> dict[str, Any]:
     """Describe a training as a blend of its one member, with the threshold of best F1 out of fold."""
     training = open_source(folder)
     ((member, kind),) = training.members
+    only = [what for what, names in training.content["config"]["only"].items() if names]
+    if only:
+        do = "Blend it with trainings for the others: --missing renormalise"
+        raise UserError("predicts a part of the task only", where=folder, got=f"only {', '.join(only)}", do=do)
     name = member_name(member, kind)
     targets = []
     for block in training.predictions.blocks():

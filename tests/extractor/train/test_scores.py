@@ -28,7 +28,9 @@ def examples():
     owner = np.repeat(np.arange(UNITS), 2)
     names = np.array([f"u{k}" for k in range(UNITS)])
     weight = np.where(label >= 0, random.random((UNITS, 2)) + 0.5, 0.0)
-    return Examples(task(), owner, owner, names, names, np.zeros(UNITS, int), label, weight, pd.DataFrame(), "")
+    return Examples(
+        task(), owner, owner, names, names, np.zeros(UNITS, int), label, weight, np.ones(UNITS), pd.DataFrame(), ""
+    )
 
 
 def test_an_epoch_is_scored_unit_by_unit_under_the_tasks_weights(examples):

@@ -7,13 +7,14 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from radboost.data.crop import PixelPolicy
+from radboost.data.folder import digest
 from radboost.data.pool import Limits
 from radboost.errors import UserError
 from radboost.extractor.backbone import BackboneConfig
 from radboost.extractor.train.stages import SCHEDULES, Stage
 from radboost.extractor.views import ViewConfig
 
-__all__ = ["CLASS_WEIGHTS", "HEADS", "MONITORS", "SAMPLERS", "HeadConfig", "LearnConfig", "TrainConfig"]
+__all__ = ["CLASS_WEIGHTS", "HEADS", "MONITORS", "SAMPLERS", "HeadConfig", "LearnConfig", "OnlyConfig", "TrainConfig"]
 
 HEADS = ("linear", "mlp", "conv")
 """Heads: one linear layer; one hidden layer; a convolution on the feature map and then a linear layer."""
@@ -145,6 +146,25 @@ class LearnConfig:
 
 
 @dataclass(frozen=True)
+class OnlyConfig:
+    """What one network is for, where several share the work, such as one a condition; empty for everything.
+
+    Attributes
+    ----------
+    targets
+        Names of the targets that are learnt and predicted.
+    parts
+        Parts of the task's metric whose units are.
+    slots
+        Slots whose crops the network sees.
+    """
+
+    targets: tuple[str, ...] = ()
+    parts: tuple[str, ...] = ()
+    slots: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class TrainConfig:
     """A training.
 
@@ -160,6 +180,11 @@ class TrainConfig:
         See their classes.
     augment
         What every epoch does to crops; its numbers are drawn by hashing, see `radboost.extractor.views`.
+    only
+        What the networks are for.
+    weights
+        Weights that simulate a target set, by hashed unit; none without them. With weights the training is a member of
+        kind weighted.
     folds
         Outer folds that get a network of their own; none means all.
     seed
@@ -176,6 +201,8 @@ class TrainConfig:
     head: HeadConfig = field(default_factory=HeadConfig)
     learn: LearnConfig = field(default_factory=LearnConfig)
     augment: ViewConfig = field(default_factory=ViewConfig)
+    only: OnlyConfig = field(default_factory=OnlyConfig)
+    weights: Mapping[str, float] | None = None
     folds: tuple[int, ...] = ()
     seed: int = 0
     device: str = "auto"
@@ -202,6 +229,8 @@ class TrainConfig:
             "head": asdict(self.head),
             "learn": asdict(self.learn),
             "augment": _plain(asdict(self.augment)),
+            "only": _plain(asdict(self.only)),
+            "weights": None if self.weights is None else digest(sorted(self.weights.items())),
             "seed": self.seed,
             "devices": self.devices,
         }
@@ -222,6 +251,7 @@ class TrainConfig:
             HeadConfig(**recipe["head"]),
             LearnConfig(**recipe["learn"]),
             ViewConfig(**_tuples(recipe["augment"])),
+            OnlyConfig(**_tuples(recipe["only"])),
             seed=recipe["seed"],
             devices=recipe["devices"],
         )

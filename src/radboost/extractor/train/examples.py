@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +14,8 @@ from radboost.data.folds import holdout
 from radboost.data.metadata import MetadataEncoder
 from radboost.data.task import OPPOSITE, Task
 from radboost.data.unit_table import linked_rows, unit_labels, unit_metadata
-from radboost.errors import UserError
+from radboost.errors import UserError, offenders
+from radboost.extractor.train.config import OnlyConfig
 
 __all__ = ["Examples", "Split", "encode_metadata", "read_examples", "read_units", "split_examples"]
 
@@ -35,8 +37,10 @@ class Examples:
         Hashed names of the units (m,) and of their groups.
     fold
         Outer fold of the units (m,).
-    label, weight
-        Class numbers (m, targets), -1 unlabelled, and task weights; the weight of what is unlabelled is 0.
+    label
+        Class numbers (m, targets), -1 unlabelled; so are targets that the network is not for.
+    task_weight, target_weight
+        Task weights (m, targets), 0 where unlabelled; and weights that simulate a target set (m,), 1 without any.
     metadata
         One row a unit.
     fold_hash
@@ -50,7 +54,8 @@ class Examples:
     group: npt.NDArray[np.str_]
     fold: IntArray
     label: IntArray
-    weight: FloatArray
+    task_weight: FloatArray
+    target_weight: FloatArray
     metadata: pd.DataFrame
     fold_hash: str
 
@@ -61,6 +66,16 @@ class Examples:
     def widths(self) -> tuple[int, ...]:
         """Margins of each target: one for two classes, else one a class."""
         return tuple(1 if target.binary else len(target.classes) for target in self.task.targets)
+
+    @property
+    def weight(self) -> FloatArray:
+        """What units count in training, choice of epochs and calibration: both weights' product, (m, targets)."""
+        return self.task_weight * self.target_weight[:, None]
+
+    @property
+    def learnt(self) -> list[int]:
+        """Numbers of the targets that some unit has a label of."""
+        return np.flatnonzero((self.label >= 0).any(axis=0)).tolist()
 
     @property
     def part(self) -> npt.NDArray[np.str_] | None:
@@ -100,50 +115,89 @@ class Split:
     outer: npt.NDArray[np.bool_]
 
 
-def read_examples(cohort: Cohort) -> Examples:
+def read_examples(
+    cohort: Cohort, only: OnlyConfig | None = None, weights: Mapping[str, float] | None = None
+) -> Examples:
     """Gather the examples of a cohort's units in cross-validation; crops of the other side are left out.
+
+    Parameters
+    ----------
+    cohort
+        With a task, labels and folds.
+    only
+        Which targets, units and crops; all without it.
+    weights
+        Weights that simulate a target set, by hashed unit.
 
     Raises
     ------
     UserError
-        No unit in a fold has a label and a crop.
+        No unit in a fold has a label and a crop, or `only` names what there is not.
     """
     units = cohort.units
-    label, _ = unit_labels(cohort, units["unit"])
-    inside = ((units["split"] == TRAIN) & (units["fold"] >= 0)).to_numpy() & (label >= 0).any(axis=1)
-    found = _gather(cohort, inside)
+    inside = ((units["split"] == TRAIN) & (units["fold"] >= 0)).to_numpy()
+    found = _gather(cohort, inside, only or OnlyConfig(), weights)
     if not len(found):
         do = "Index the data with labels and --folds"
         raise UserError("there is nothing to learn from", where=cohort.folder, do=do)
     return found
 
 
-def read_units(cohort: Cohort) -> Examples:
+def read_units(cohort: Cohort, only: OnlyConfig | None = None) -> Examples:
     """Gather the examples of all units, in the order of `Cohort.units`, labelled or not."""
-    return _gather(cohort, np.ones(len(cohort.units), dtype=bool))
+    return _gather(cohort, None, only or OnlyConfig(), None)
 
 
-def _gather(cohort: Cohort, inside: npt.NDArray[np.bool_]) -> Examples:
+def _gather(
+    cohort: Cohort, inside: npt.NDArray[np.bool_] | None, only: OnlyConfig, weights: Mapping[str, float] | None
+) -> Examples:
+    """Gather the units inside that have a label of what the network is for; without a mask all, labelled or not."""
     task, units = cohort.need_task(), cohort.units
     links = linked_rows(cohort)
     label, weight = unit_labels(cohort, units["unit"])
+    metadata = unit_metadata(cohort, links)
+    if only.targets:
+        _known("targets", only.targets, [target.name for target in task.targets])
+        label[:, [target.name not in only.targets for target in task.targets]] = -1
+    inside = np.ones(len(units), dtype=bool) if inside is None else inside & (label >= 0).any(axis=1)
+    if only.parts:
+        inside &= np.isin(_parts(task, metadata, only), only.parts)
     own = links[~links["slot"].str.endswith(OPPOSITE)].drop_duplicates(["row", "crop_id"])
+    if only.slots:
+        _known("slots", only.slots, task.slots.values)
+        own = own[own["slot"].isin(only.slots)]
     own = own[inside[own["row"].to_numpy()] & own["crop_id"].isin(cohort.manifest["crop_id"]).to_numpy()]
     rows = np.flatnonzero(inside)
     place = np.full(len(units), -1, dtype=np.int64)
     place[rows] = np.arange(len(rows))
+    unit = units["unit_id"].to_numpy(str)[rows]
     return Examples(
         task=task,
         crop=pd.Index(cohort.manifest["crop_id"]).get_indexer(pd.Index(own["crop_id"])).astype(np.int64),
         owner=place[own["row"].to_numpy()],
-        unit=units["unit_id"].to_numpy(str)[rows],
+        unit=unit,
         group=units["group_id"].to_numpy(str)[rows],
         fold=units["fold"].to_numpy(np.int64)[rows],
         label=label[rows],
-        weight=np.where(label >= 0, weight, 0.0)[rows],
-        metadata=unit_metadata(cohort, links).iloc[rows].reset_index(drop=True),
+        task_weight=np.where(label >= 0, weight, 0.0)[rows],
+        target_weight=np.array([1.0 if weights is None else weights[name] for name in unit.tolist()]),
+        metadata=metadata.iloc[rows].reset_index(drop=True),
         fold_hash=cohort.fold_hash,
     )
+
+
+def _parts(task: Task, metadata: pd.DataFrame, only: OnlyConfig) -> npt.NDArray[np.str_]:
+    if task.parts is None:
+        raise UserError("the task has no parts", where="[only] parts", got=offenders(only.parts))
+    found: npt.NDArray[np.str_] = metadata[task.parts.column].to_numpy(str)
+    _known("parts", only.parts, sorted(set(found.tolist())))
+    return found
+
+
+def _known(what: str, names: Sequence[str], known: Sequence[str]) -> None:
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise UserError(f"the task has no such {what}", where="[only]", got=offenders(unknown), do=f"It has {known}")
 
 
 def split_examples(examples: Examples, fold: int, inner: float, seed: int) -> Split:

@@ -15,7 +15,7 @@ from radboost.data.networks import training_content
 from radboost.data.task import Task
 from radboost.errors import UserError, offenders
 from radboost.extractor.backbone import BackboneConfig, input_size
-from radboost.extractor.train.config import HeadConfig, LearnConfig, TrainConfig
+from radboost.extractor.train.config import HeadConfig, LearnConfig, OnlyConfig, TrainConfig
 from radboost.extractor.train.stages import SCHEDULES, Stage, read_schedule, stages_from
 from radboost.extractor.train.start import earlier
 from radboost.extractor.views import ViewConfig, hu_shift
@@ -27,7 +27,7 @@ CONFIGS = Path(radboost.__file__).parent / "configs"
 
 BACKBONE = "resnet18.a1_in1k"
 """Where training starts if nobody says."""
-_SECTIONS = {"head": HeadConfig, "learn": LearnConfig, "augment": ViewConfig}
+_SECTIONS = {"head": HeadConfig, "learn": LearnConfig, "augment": ViewConfig, "only": OnlyConfig}
 _BACKBONE = ("name", "random_init", "pool", "stage", "mean", "std")
 
 
@@ -43,7 +43,7 @@ class Asked:
         Of the pixels; None leaves them to task and network.
     stack
         Slices shown as channels, 1 or 3; see `radboost.data.crop.PixelPolicy`.
-    stages, head, learn, augment
+    stages, head, learn, augment, only
         See `TrainConfig`.
     """
 
@@ -55,6 +55,7 @@ class Asked:
     head: HeadConfig = field(default_factory=HeadConfig)
     learn: LearnConfig = field(default_factory=LearnConfig)
     augment: ViewConfig | None = None
+    only: OnlyConfig = field(default_factory=OnlyConfig)
 
     def with_options(self, **given: Any) -> Asked:
         """Let options of the command line win; None says nothing."""
@@ -92,7 +93,7 @@ class Asked:
         shift = hu_shift(pixels.windows) if pixels.windows else ViewConfig.intensity
         augmented = self.augment or ViewConfig(intensity=shift)
         network = self._network(pixels.size)
-        return TrainConfig(network, pixels, self.stages, self.head, self.learn, augmented)
+        return TrainConfig(network, pixels, self.stages, self.head, self.learn, augmented, self.only)
 
 
 def config_names() -> list[str]:
@@ -104,7 +105,7 @@ def read_config(path: Path) -> Asked:
     """Read a training's config file: TOML or JSON, or a recipe that comes with radboost, by its name alone.
 
     Top level: ``crop``, ``size``, ``stack``, ``schedule`` (a name) or tables ``[[stage]]``, and the sections
-    ``[backbone]``, ``[head]``, ``[learn]`` and ``[augment]`` with the fields of their classes.
+    ``[backbone]``, ``[head]``, ``[learn]``, ``[augment]`` and ``[only]`` with the fields of their classes.
 
     Raises
     ------

@@ -111,7 +111,9 @@ def write_training(out: Path, place: Place, result: Result, *, overwrite: bool) 
     """Write networks, predictions and logs, and the header that says how they came about."""
     config, examples, made = place.config, result.examples, result.made
     member = f"train/{config.backbone.name.partition(':')[2] or config.backbone.name}"
-    tables = [_predictions(examples, each, member) for each in made]
+    rates = base_rates(examples.task, examples.label, examples.weight)
+    kind = "regular" if config.weights is None else "weighted"
+    tables = [_predictions(examples, each, member, kind) for each in made]
     with new_folder(out, KIND, overwrite=overwrite) as folder:
         Predictions(pd.concat(tables, ignore_index=True)).write(folder / "predictions.parquet")
         epochs: list[dict[str, Any]] = []
@@ -133,9 +135,9 @@ def write_training(out: Path, place: Place, result: Result, *, overwrite: bool) 
             "inputs": {"cohort": place.cohort.fingerprint, "key_id": place.cohort.key_id},
             "config": place.recipe,
             "member": member,
-            "member_kind": "regular",
+            "member_kind": kind,
             "calibration": result.maps,
-            "base_rates": base_rates(examples.task, examples.label, examples.weight),
+            "base_rates": {name: rates[name] for name in (examples.task.targets[t].name for t in examples.learnt)},
             "folds": [each.split.fold for each in made],
             "networks": [_network(examples, each, seen_before(config.backbone, each.split.fold)) for each in made],
             "environment": _environment(config),
@@ -154,7 +156,8 @@ def _environment(config: TrainConfig) -> dict[str, str]:
 def _confusion(examples: Examples, made: Sequence[Made]) -> Iterator[dict[str, Any]]:
     """Weights of units out of fold, by fold, target, true class and called class."""
     for each in made:
-        for t, target in enumerate(examples.task.targets):
+        for t in examples.learnt:
+            target = examples.task.targets[t]
             rows = np.flatnonzero(each.seen & (examples.label[:, t] >= 0))
             shown = each.p[t][rows, 1] if target.binary else each.p[t][rows]
             table = confusion(examples.label[rows, t], shown, examples.weight[rows, t])
@@ -174,18 +177,19 @@ def _network(examples: Examples, made: Made, before: Sequence[str]) -> dict[str,
     }
 
 
-def _predictions(examples: Examples, made: Made, member: str) -> pd.DataFrame:
+def _predictions(examples: Examples, made: Made, member: str, kind: str) -> pd.DataFrame:
     tables, part = [], examples.part
-    for t, target in enumerate(examples.task.targets):
+    for t in examples.learnt:
+        target = examples.task.targets[t]
         rows = np.flatnonzero(made.seen & (examples.label[:, t] >= 0))
         others = {
             "unit": examples.unit[rows],
-            "task_weight": examples.weight[rows, t],
-            "target_weight": 1.0,
+            "task_weight": examples.task_weight[rows, t],
+            "target_weight": examples.target_weight[rows],
             "group": examples.group[rows],
             "fold_hash": examples.fold_hash,
             "member": member,
-            "kind": "regular",
+            "kind": kind,
             "fold": made.split.fold,
             PART: None if part is None else part[rows],
         }

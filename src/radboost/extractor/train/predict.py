@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import torch
 
 from radboost.data.cohort import Cohort
@@ -89,7 +90,8 @@ class Foreseen:
     Attributes
     ----------
     p
-        Probabilities (units, classes) by target, rows summing to 1.
+        Probabilities (units, classes) by target, rows summing to 1; NaN for units that the networks are not for.
+        Targets that they are not for are absent.
     unseen
         Units none of whose crops could be read: for them the base rates of training stand.
     """
@@ -154,9 +156,9 @@ def predict_units(
     WeightsError
         A network is not the one that was written.
     """
-    progress, examples = progress or Silent(), read_units(cohort)
+    progress, examples = progress or Silent(), read_units(cohort, config.only)
     base = training.base_rates
-    if set(base) != {target.name for target in examples.task.targets}:
+    if not set(base) <= {target.name for target in examples.task.targets}:
         raise FormatError("lacks base rates of its targets", where=training.folder, do="Train anew")
     networks = [load_network(training, fold) for fold in training.folds]
     ids = cohort.manifest["crop_id"].to_numpy(object)
@@ -167,11 +169,16 @@ def predict_units(
             mean.add(network, ExampleSet(examples, crops, ids, columns), numbers)
     seen = means[0].seen
     parts = [mean.means() for mean in means]
+    # Units that the networks are not for stay unsaid.
+    mine = pd.Index(cohort.units["unit_id"]).get_indexer(pd.Index(examples.unit))
     p = {}
     for t, target in enumerate(examples.task.targets):
-        calibration = training.calibration(target.name)
-        p[target.name] = np.tile(base[target.name], (len(seen), 1))
-        p[target.name][seen] = np.mean([_mapped(part[t][seen], calibration) for part in parts], axis=0)
+        if target.name in base:
+            calibration = training.calibration(target.name)
+            own = np.tile(base[target.name], (len(seen), 1))
+            own[seen] = np.mean([_mapped(part[t][seen], calibration) for part in parts], axis=0)
+            p[target.name] = np.full((len(cohort.units), len(target.classes)), np.nan)
+            p[target.name][mine] = own
     return Foreseen(p, int((~seen).sum()))
 
 

@@ -64,7 +64,7 @@ def train(
     progress = progress or Silent()
     refuse_existing(out, KIND, overwrite)
     cohort.need_files()
-    examples = read_examples(cohort)
+    examples = read_examples(cohort, config.only, config.weights)
     folds = sorted(set(examples.fold.tolist()))
     chosen = sorted(config.folds) or folds
     unknown = [fold for fold in chosen if fold not in folds]
@@ -94,12 +94,13 @@ def _train_fold(place: Place, examples: Examples, crops: CropFile, fold: int, pr
         network = Classifier(backbone, config.head, sum(examples.widths), columns, config.pixels.channels)
         weight = np.where(split.train[:, None], examples.weight, 0.0)
         network.start_at(base_margins(examples.task, examples.label[split.train], examples.weight[split.train]))
-        train, inner = examples.of_units(split.train), examples.of_units(split.inner)
+        # Rows of no weight are dropped before anything is learnt; they are predicted all the same.
+        train, inner = (examples.of_units(mask & (examples.target_weight > 0)) for mask in (split.train, split.inner))
         owner = examples.owner[train]
         goal = Goal.of(examples.task, examples.label[owner], weight[owner], config.learn)
         ids = place.cohort.manifest["crop_id"].to_numpy(object)
         shelf = ExampleSet(examples, crops, ids, metadata[:, :columns] if columns else metadata[:, :0])
-        first = examples.label[:, 0][examples.owner]
+        first = examples.label[:, examples.learnt[0]][examples.owner]
         material = Material(examples.task, shelf, train, inner, first, goal)
         progress.start(f"train fold {fold}", sum(stage.epochs for stage in config.stages))
         best = fit_network(network, material, config, place.folder / f"fold{fold}", progress)
@@ -111,7 +112,8 @@ def _train_fold(place: Place, examples: Examples, crops: CropFile, fold: int, pr
 def _calibrated(examples: Examples, made: Sequence[Made]) -> tuple[list[Made], dict[str, dict[str, Any]]]:
     """Calibrate each fold's predictions by the other folds', and give the maps for new exams by target."""
     found, maps = list(made), dict[str, dict[str, Any]]()
-    for t, target in enumerate(examples.task.targets):
+    for t in examples.learnt:
+        target = examples.task.targets[t]
         rows = np.concatenate([np.flatnonzero(each.seen) for each in made])
         p = np.concatenate([each.p[t][each.seen] for each in made])
         facts = examples.label[rows, t], examples.weight[rows, t], examples.fold[rows]
