@@ -18,6 +18,9 @@ __all__ = ["Step", "run_apart", "run_here"]
 PATIENCE_S = 120.0
 """How long one step may take: a cold import of torch from a network disk takes a minute."""
 
+UNTOLD = {"MLFLOW_DISABLE_TELEMETRY": "true", "RAY_USAGE_STATS_ENABLED": "0", "DO_NOT_TRACK": "1"}
+"""Some libraries tell their makers that they were imported; a report that nobody sent is no reason to."""
+
 
 @dataclass(frozen=True)
 class Step:
@@ -99,6 +102,7 @@ def run_apart(steps: Sequence[Step], patience_s: float = PATIENCE_S) -> Iterator
 
 
 def _serve(steps: Sequence[Step], pipe: Connection) -> None:
+    os.environ.update(UNTOLD)
     # Libraries print at will, C libraries past Python's own streams; the report is none of theirs.
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for stream in (1, 2):
