@@ -38,6 +38,9 @@ def test_a_config_file_and_options_make_a_training(radboost, cohort, tmp_path):
     assert len(header["id"]) == 16
     assert {"lightning", "torch", "device", "precision"} <= set(header["environment"])
     assert "train fold 0" in (tmp_path / "training" / "log.txt").read_text()
+    (listed,) = json.loads(radboost("runs", tmp_path, "--json", "-").output)
+    assert (listed["kind"], listed["numbers"]["members"]) == ("training", 1)
+    assert listed["numbers"]["of"] == f"cancer: {header['member']}"
     counts = pd.read_csv(tmp_path / "training" / "confusion.csv", dtype=str)
     table = Predictions.read(tmp_path / "training" / "predictions.parquet").table
     assert counts["weight"].astype(float).sum() == pytest.approx(table["task_weight"].sum())

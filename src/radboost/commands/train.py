@@ -24,7 +24,6 @@ from radboost.commands.options import (
     Workers,
     pixel_policy,
 )
-from radboost.commands.tracking import noted
 
 __all__ = ["train"]
 
@@ -96,6 +95,7 @@ def train(
 
             settings = replace(settings, weights=unit_weights(found, weights))
         from radboost.booster.score import score_predictions
+        from radboost.data.folder import write_json
         from radboost.extractor.train.run import train as run
         from radboost.report.summaries import training_tables
         from radboost.report.training_figure import draw_training
@@ -103,7 +103,7 @@ def train(
         training = run(found, out, settings, progress, overwrite=overwrite)
         draw_training(training)
         scores = score_predictions(training.predictions)
-        noted({"scores": scores})
+        write_json(out / "metrics.json", {"scores": [score.to_dict() for score in scores]})
         tables = list(training_tables(training, scores))
     for table in tables:
         show(table)

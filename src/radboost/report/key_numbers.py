@@ -85,11 +85,15 @@ def _store(folder: Path, header: Mapping[str, Any]) -> Numbers:
 
 
 def _training(folder: Path, header: Mapping[str, Any]) -> Numbers:
-    return Numbers(members=len(header["networks"]))
+    return _scored(folder, len(header["networks"]))
 
 
 def _run(folder: Path, header: Mapping[str, Any]) -> Numbers:
-    members = len(header["members"])
+    return _scored(folder, len(header["members"]))
+
+
+def _scored(folder: Path, members: int) -> Numbers:
+    """Read the scores of members out of fold; of a result that keeps none, say how many members there are."""
     scores = read_json(folder / "metrics.json")["scores"] if (folder / "metrics.json").is_file() else []
     names = [row["target"] for row in scores]
     target = _headline(names)
