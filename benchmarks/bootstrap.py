@@ -3,8 +3,8 @@
     python benchmarks/bootstrap.py [--rows 54706] [--patients 11913] [--replicates 1000]
 
 The loop draws patients and weighs their rows, as ours does, and asks scikit-learn for each replicate's area; it is
-timed on fewer replicates. Both see the same draws, and their areas must agree. The last line times what a report asks of one
-target: eight metrics at once.
+timed on fewer replicates. Both see the same draws, and their areas must agree. The last line times what a report asks
+of one target: eight metrics at once.
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ from radboost.commands.extract import extract
 from radboost.commands.fit_boost import fit_boost
 from radboost.commands.index import index
 from radboost.commands.predict import predict
+from radboost.commands.report import report
 from radboost.commands.runs import runs
 from radboost.commands.store import app as store
 from radboost.commands.tracking import tracked
@@ -46,6 +47,7 @@ for name, command in (
     ("blend", blend),
     ("compare", compare),
     ("predict", predict),
+    ("report", report),
     ("demo", demo),
     ("runs", runs),
     ("doctor", doctor),

@@ -22,8 +22,9 @@ from radboost.metrics import (
     clustered_bands,
     clustered_estimates,
     clustered_interval,
-    clustered_ratios,
+    clustered_sums,
     delong,
+    divided,
     ece,
     interpolated_roc,
     log_loss,
@@ -74,8 +75,9 @@ def test_a_band_is_an_interval_at_each_place():
 
 def test_ratios_are_drawn_by_group_and_a_bin_without_weight_has_none():
     rows = cohort(2)
-    inside = np.stack([np.ones(len(rows.y)), rows.p > 2], axis=1)
-    found = clustered_ratios(inside * (rows.weight * rows.y)[:, None], inside * rows.weight[:, None], rows.group, FEW)
+    inside = np.stack([np.ones(len(rows.y)), rows.p > 2], axis=1) * rows.weight[:, None]
+    columns = np.concatenate([inside * rows.y[:, None], inside], axis=1)
+    found = clustered_sums(columns, rows.group, lambda sums: divided(sums[:2], sums[2:]), FEW)
     rate = float(np.average(rows.y, weights=rows.weight))
     assert found.low[0] < found.value[0] < found.high[0]
     assert found.value[0] == pytest.approx(rate)

@@ -13,7 +13,15 @@ from radboost.metrics.calibration import Reliability, ece, reliability
 from radboost.metrics.clustered import Bootstrap, Difference, Scored, clustered_difference, clustered_interval
 from radboost.metrics.confusion import confusion, macro_f1, precision, recall
 from radboost.metrics.delong import Delong, delong, delong_difference
-from radboost.metrics.estimates import Band, Curve, Estimate, clustered_bands, clustered_estimates, clustered_ratios
+from radboost.metrics.estimates import (
+    Band,
+    Curve,
+    Estimate,
+    clustered_bands,
+    clustered_estimates,
+    clustered_sums,
+    divided,
+)
 from radboost.metrics.exact import clopper_pearson
 from radboost.metrics.joint import JOINT, joint_log_loss, joint_rows
 from radboost.metrics.parts import ANY_WORST, PARTS, PartsLogLoss
@@ -74,10 +82,11 @@ __all__ = [
     "clustered_difference",
     "clustered_estimates",
     "clustered_interval",
-    "clustered_ratios",
+    "clustered_sums",
     "confusion",
     "delong",
     "delong_difference",
+    "divided",
     "ece",
     "f1",
     "interpolated_roc",

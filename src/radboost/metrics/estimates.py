@@ -16,7 +16,7 @@ from radboost.metrics.ranked import Area, Ranked
 from radboost.metrics.scores import TERMS, Metric, auc
 from radboost.metrics.steps import Ladder, Steps
 
-__all__ = ["Band", "Curve", "Estimate", "clustered_bands", "clustered_estimates", "clustered_ratios"]
+__all__ = ["Band", "Curve", "Estimate", "clustered_bands", "clustered_estimates", "clustered_sums", "divided"]
 
 Curve: TypeAlias = Callable[[Steps], FloatArray]
 """Numbers (m,) from the running sums of a ranking, such as sensitivity at m false-positive rates."""
@@ -112,37 +112,41 @@ def clustered_bands(
     return {name: Band(values[name], *_quantiles(drawn[name], values[name], how.level)) for name in curves}
 
 
-def clustered_ratios(
-    top: FloatArray, bottom: FloatArray, group: npt.NDArray[np.generic], how: Bootstrap | None = None
+def clustered_sums(
+    columns: FloatArray,
+    group: npt.NDArray[np.generic],
+    statistic: Callable[[FloatArray], FloatArray],
+    how: Bootstrap | None = None,
 ) -> Band:
-    """Give ratios of sums over rows, such as the rate in each bin, with intervals drawn by group.
+    """Give numbers that follow from sums over rows, such as the rate in each bin, with intervals drawn by group.
 
     Parameters
     ----------
-    top, bottom
-        Shape (n, m): what m ratios sum over n rows, weights included.
+    columns
+        Shape (n, m): what is summed, weights included.
     group
         Shape (n,).
+    statistic
+        From the m sums to k numbers; ``nan`` where one is not defined.
     how
         As `clustered_estimates`.
 
     Returns
     -------
     Band
-        ``nan`` where the lower sum is 0.
+        Three arrays (k,).
     """
     how = how or Bootstrap()
     names, code = np.unique(group, return_inverse=True)
-    sums = np.zeros((2, names.size, top.shape[1]))
-    np.add.at(sums[0], code, top)
-    np.add.at(sums[1], code, bottom)
-    value = _divided(sums[0].sum(axis=0), sums[1].sum(axis=0))
-    drawn = [] if names.size < 2 else [_divided(c @ sums[0], c @ sums[1]) for c in draws(names.size, how)]
+    sums = np.stack([np.bincount(code, column, names.size) for column in columns.T], axis=1)
+    value = statistic(sums.sum(axis=0))
+    drawn = [] if names.size < 2 else [statistic(counts @ sums) for counts in draws(names.size, how)]
     return Band(value, *_quantiles(drawn, value, how.level))
 
 
-def _divided(top: FloatArray, bottom: FloatArray) -> FloatArray:
-    out: FloatArray = np.divide(top, bottom, out=np.full(top.shape, math.nan), where=bottom > 0)
+def divided(top: FloatArray, bottom: FloatArray) -> FloatArray:
+    """Divide sums; ``nan`` where the lower one is 0."""
+    out: FloatArray = np.divide(top, bottom, out=np.full(np.shape(top), math.nan), where=bottom > 0)
     return out
 
 
@@ -152,7 +156,8 @@ def _quantiles(drawn: list[FloatArray], value: FloatArray, level: float) -> tupl
         table = np.stack(drawn)
         enough = (~np.isnan(table)).sum(axis=0) >= FEWEST
         tails = [(1 - level) / 2, (1 + level) / 2]
-        low[enough], high[enough] = np.nanquantile(table[:, enough], tails, axis=0)
+        if enough.any():
+            low[enough], high[enough] = np.nanquantile(table[:, enough], tails, axis=0)
     return low, high
 
 

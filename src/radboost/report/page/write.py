@@ -198,6 +198,13 @@ class _View:
     def text(self, cell: Cell) -> str:
         return _text(cell)
 
+    def parts(self, cell: Cell) -> tuple[str, str]:
+        """Part a number from its interval, which may stand on a line of its own."""
+        if not isinstance(cell, Number):
+            return _text(cell), ""
+        shown, opening, interval = cell.text.partition(" [")
+        return shown, opening.strip() + interval
+
     def key(self, cell: Cell) -> float | None:
         return _key(cell)
 

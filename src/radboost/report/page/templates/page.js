@@ -56,7 +56,14 @@
       if (!column) made.scope = "row";
       if (numeric[column]) made.className = "num";
       // As text, never as markup.
-      inner.textContent = text(cell);
+      const [value, interval] = numeric[column] ? text(cell).split(" [") : [text(cell)];
+      inner.textContent = value;
+      if (interval) {
+        const range = document.createElement("span");
+        range.className = "ci";
+        range.textContent = `[${interval}`;
+        inner.append(" ", range);
+      }
       made.append(inner);
       entry.row.append(made);
     });

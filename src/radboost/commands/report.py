@@ -1,0 +1,96 @@
+"""`radboost report`: how good predictions are, as one page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from radboost.commands.console import following, say
+from radboost.commands.options import Debug, Overwrite, Seed, Workers
+
+if TYPE_CHECKING:
+    from radboost.data.cohort import Cohort
+    from radboost.report.evaluation.hardest import Pictures
+
+__all__ = ["report"]
+
+
+def report(
+    results: Annotated[
+        list[str],
+        typer.Argument(
+            help="Blend, run, training, FOLDER:MEMBER or predictions.parquet; all are compared with the first.",
+            show_default=False,
+        ),
+    ],
+    out: Annotated[
+        Path,
+        typer.Option("--out", help="The page, PAGE.html; numbers and figures go to PAGE-files.", show_default=False),
+    ],
+    cohort: Annotated[
+        Path | None, typer.Option("--cohort", help="Cohort of the units: subgroups by what it knows of them.")
+    ] = None,
+    by: Annotated[
+        list[str] | None, typer.Option("--by", help="Column of the cohort's own table for subgroups as well; repeats.")
+    ] = None,
+    crops: Annotated[
+        bool, typer.Option("--crops", help="Show crops of the hardest units; the cohort needs its files.")
+    ] = False,
+    hardest: Annotated[int, typer.Option("--hardest", min=0, help="Hardest units listed on either side.")] = 10,
+    specificity: Annotated[float, typer.Option("--specificity", help="Operating point: least specificity.")] = 0.9,
+    recall_rate: Annotated[float, typer.Option("--recall-rate", help="Operating point: largest share called.")] = 0.1,
+    replicates: Annotated[int, typer.Option("--replicates", min=100, help="Of the bootstrap.")] = 1000,
+    seed: Seed = 0,
+    workers: Workers = None,
+    overwrite: Overwrite = False,
+    debug: Debug = False,
+) -> None:
+    """Write a page on how good predictions are, every number with an interval clustered by patient."""
+    with following(debug) as progress:
+        from radboost.data.cohort import Cohort
+        from radboost.errors import UserError
+        from radboost.metrics import Bootstrap
+        from radboost.report.evaluation.page import Around, evaluation_page
+        from radboost.report.evaluation.subgroups import known_columns, table_columns
+        from radboost.report.evaluation.subject import Settings, open_subject
+        from radboost.report.page import refuse_page, write_page
+
+        refuse_page(out, overwrite=overwrite)
+        if cohort is None and (crops or by):
+            raise UserError("need the cohort", where="--crops" if crops else "--by", do="Give --cohort COHORT")
+        settings = Settings(Bootstrap(replicates, seed), specificity, recall_rate, hardest)
+        known = Cohort.load(cohort) if cohort else None
+        subjects = [open_subject(what, known.task if known else None) for what in results]
+        around = Around()
+        if known is not None:
+            extra = table_columns(known, by) if by else None
+            pictures = _pictures(known, workers) if crops else None
+            around = Around(known_columns(known, extra), pictures, (("cohort", known.fingerprint),))
+        page = evaluation_page(subjects, settings, around, progress)
+        folder = write_page(page, out, overwrite=overwrite)
+    say(f"wrote {out} ({out.stat().st_size / 1e6:.1f} MB); its numbers and figures are in {folder}")
+
+
+def _pictures(cohort: Cohort, workers: int | None) -> Pictures:
+    """Give pictures of units: of each its first crop."""
+    from radboost.commands.options import pixel_policy
+    from radboost.data.jobs import refuse_unboxed
+    from radboost.data.unit_table import linked_rows
+    from radboost.report.crop_pictures import crop_pictures
+
+    pixels = pixel_policy(cohort.task, None, None, None, False)
+    refuse_unboxed(cohort, pixels)
+    links = linked_rows(cohort)
+    first = links[links["crop_id"].isin(cohort.manifest["crop_id"])].drop_duplicates("row")
+    unit = cohort.units["unit_id"].to_numpy(str)[first["row"].to_numpy()]
+    row_of = {crop: row for row, crop in enumerate(cohort.manifest["crop_id"])}
+    rows = dict(zip(unit.tolist(), (row_of[crop] for crop in first["crop_id"]), strict=True))
+
+    def pictures(units: list[str]) -> dict[str, bytes]:
+        known = [name for name in units if name in rows]
+        made = crop_pictures(cohort, [rows[name] for name in known], pixels, workers=workers)
+        return {name: picture for name, picture in zip(known, made, strict=True) if picture is not None}
+
+    return pictures

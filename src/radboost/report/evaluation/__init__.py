@@ -1,0 +1,1 @@
+"""How good predictions are, as a page: what `radboost report` writes."""

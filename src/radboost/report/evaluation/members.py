@@ -1,0 +1,128 @@
+"""Members: their scores, their weights in the blend, and how alike they are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.patches import Rectangle
+
+from radboost.data.predictions import Block, member_name
+from radboost.metrics import Estimate, Metric, Scored, auc, clustered_estimates, log_loss
+from radboost.report.evaluation.numbers import number
+from radboost.report.evaluation.subject import Settings, Subject
+from radboost.report.page import Cell, Figure, Item, Number, Section, Table, colour, draw, isolate, plain
+
+__all__ = ["blend_weights", "members_section"]
+
+MOST = 20
+"""Members in the figure of correlations."""
+CLIP = 1e-6
+
+
+def blend_weights(subject: Subject) -> dict[str, dict[str, float]]:
+    """Weight by member, by target; empty where the subject is no blend."""
+    if subject.header.get("kind") != "blend":
+        return {}
+    return {t["target"]: {str(k): float(v) for k, v in t["weights"].items()} for t in subject.header["targets"]}
+
+
+def members_section(subject: Subject, settings: Settings) -> Section | None:
+    """Compare the members of a run, or list the weights of a blend; None where there is nothing to list."""
+    weights = blend_weights(subject)
+    if weights:
+        return Section(f"Members of {isolate(subject.name)}", (_weights(weights),), "What carries the blend.")
+    blocks = [block for block in subject.members.blocks() if len(block.members) > 1]
+    if not blocks:
+        return None
+    items: list[Item] = []
+    for block in blocks:
+        items += [_scores(block, settings), *_correlations(block)]
+    name = isolate(subject.name.partition(":")[0])
+    return Section(f"Members of {name}", tuple(items), "Every member of the run on the same units, out of fold.")
+
+
+def _weights(weights: Mapping[str, Mapping[str, float]]) -> Table:
+    names = sorted(
+        {name for own in weights.values() for name in own}, key=lambda n: -max(w.get(n, 0) for w in weights.values())
+    )
+    rows: list[tuple[Cell, ...]] = [(name, *(Number(own.get(name, 0.0)) for own in weights.values())) for name in names]
+    first = names[0] if names else ""
+    carrying = sum(any(own.get(name, 0) > 0 for own in weights.values()) for name in names)
+    said = f"{carrying} of {len(names)} members carry weight; the most has {isolate(first)}."
+    caption = f"Weights by target. {said if carrying else 'No member carries any: the blend predicts the prior.'}"
+    return Table("weights", caption, ("member", *weights), rows)
+
+
+def _scores(block: Block, settings: Settings) -> Table:
+    binary = len(block.classes) == 2
+    metrics: dict[str, Metric] = {"log loss": log_loss}
+    if binary:
+        metrics["AUC"] = auc
+    rows: list[tuple[Cell, ...]] = []
+    best = ("", Estimate())
+    for place, (member, kind) in enumerate(block.members):
+        p = block.p[:, place]
+        known = (block.label >= 0) & ~np.isnan(p).any(axis=1) & (block.task_weight > 0)
+        scored = Scored(
+            block.label[known], p[known, 1] if binary else p[known], block.task_weight[known], block.group[known]
+        )
+        found = clustered_estimates(metrics, scored, settings.how)
+        rows.append(
+            (
+                member_name(member, kind),
+                int(known.sum()),
+                *(number(each, 4 if n == "log loss" else 3) for n, each in found.items()),
+            )
+        )
+        if not best[0] or found["log loss"].value < best[1].value:
+            best = (member_name(member, kind), found["log loss"])
+    caption = (
+        f"Members for {isolate(block.target)}. The least log loss has {isolate(best[0])}, {number(best[1], 4).text}."
+    )
+    return Table(f"members-{block.target}", caption, ("member", "units", *metrics), rows)
+
+
+def _correlations(block: Block) -> list[Item]:
+    p = np.clip(block.p[..., -1], CLIP, 1 - CLIP)
+    known = ~np.isnan(p).any(axis=1)
+    logit = np.log(p[known] / (1 - p[known]))
+    keep = [k for k in range(logit.shape[1]) if len(logit) > 2 and logit[:, k].std() > 1e-9][:MOST]
+    if len(keep) < 2:
+        return []
+    names = [member_name(*block.members[k]) for k in keep]
+    found = np.corrcoef(logit[:, keep], rowvar=False)
+    rows: list[tuple[Cell, ...]] = [
+        (name, *(Number(float(v), digits=2) for v in line)) for name, line in zip(names, found, strict=True)
+    ]
+    off = np.where(np.eye(len(keep), dtype=bool), np.inf, found)
+    a, b = np.unravel_index(int(off.argmin()), off.shape)
+    said = f"The two least alike are {isolate(names[a])} and {isolate(names[b])}, {found[a, b]:.2f}"
+    table = Table(
+        f"correlations-{block.target}",
+        f"Correlation of the members' logits for {isolate(block.target)}. {said}; what differs can gain by a blend.",
+        ("member", *names),
+        rows,
+    )
+
+    def paint(axes: Axes) -> None:
+        axes.grid(visible=False)
+        for y, line in enumerate(found):
+            for x, value in enumerate(line):
+                shade = colour(0) if value >= 0 else colour(1)
+                depth = 0.6 * abs(float(value))
+                axes.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor=shade, alpha=depth, linewidth=0))
+                if len(keep) <= 12:
+                    axes.text(x, y, f"{value:.2f}".replace("0.", "."), ha="center", va="center", fontsize=7)
+        axes.set_xticks(range(len(keep)), [plain(n) for n in names], rotation=90, fontsize=7)
+        axes.set_yticks(range(len(keep)), [plain(n) for n in names], fontsize=7)
+        axes.set(xlim=(-0.5, len(keep) - 0.5), ylim=(len(keep) - 0.5, -0.5), aspect="equal")
+
+    figure = Figure(
+        f"correlations-{block.target}",
+        f"Correlation of the members' logits for {isolate(block.target)}. {said}.",
+        f"A square of {len(keep)} by {len(keep)} correlations. {said}.",
+        draw(paint, width=5.2, height=4.6),
+    )
+    return [figure, table]

@@ -1,0 +1,53 @@
+"""`radboost report`: a page of a real chain, its numbers those of the blend, without a name of any patient."""
+
+from __future__ import annotations
+
+import json
+
+import pandas as pd
+import pytest
+
+
+@pytest.fixture(scope="module")
+def page(radboost, blend, run, cohort, tmp_path_factory):
+    out = tmp_path_factory.mktemp("report") / "page.html"
+    words = ("--cohort", cohort, "--crops", "--by", "density", "--workers", 1, "--replicates", 200, "--hardest", 3)
+    text = radboost("report", blend, f"{run}:logistic/fused", *words, "--out", out).output
+    assert f"wrote {out}" in text
+    return out
+
+
+def test_a_browser_finds_nothing_amiss(page, check_page):
+    check_page(page)
+    assert page.stat().st_size < 3e6
+
+
+def test_the_numbers_are_the_blends_own(page, blend):
+    found = json.loads((page.with_name("page-files") / "metrics.json").read_text())
+    numbers = found["targets"]["cancer"]["numbers"]["cancer"]
+    kept = json.loads((blend / "blend.json").read_text())["targets"][0]["scores"][0]
+    for ours, theirs in (("log loss", "loss"), ("AUC", "auc"), ("pF1", "pf1")):
+        assert numbers[ours]["value"] == pytest.approx(kept[theirs]["value"], abs=1e-12)
+    assert {"site_id", "density"} <= set(found["targets"]["cancer"]["subgroups"])
+    assert found["paired"]["cancer"]["run:logistic/fused"]["AUC"]["units"] == found["targets"]["cancer"]["units"]
+
+
+def test_no_name_of_a_patient_or_a_path_is_in_it(page, data):
+    names = pd.read_csv(data / "train.csv", dtype=str)
+    written = [page, *(p for p in page.with_name("page-files").iterdir() if p.suffix != ".png")]
+    text = "\n".join(p.read_text("utf-8") for p in written)
+    for column in ("patient_id", "image_id"):
+        assert not [name for name in names[column].unique() if len(name) > 4 and name in text]
+    assert str(data) not in text
+    assert str(page.parent) not in text
+
+
+def test_what_cannot_be_met_is_refused_before_any_work(radboost, page, blend, cohort, tmp_path):
+    out = tmp_path / "p.html"
+    assert "already exists" in radboost("report", blend, "--out", page, code=2).stderr
+    assert "HTML" in radboost("report", blend, "--out", tmp_path / "p.pdf", code=2).stderr
+    assert "--cohort" in radboost("report", blend, "--crops", "--out", out, code=2).stderr
+    words = ("--cohort", cohort, "--by", "nothing")
+    assert "lacks columns" in radboost("report", blend, *words, "--out", out, code=2).stderr
+    assert "not a radboost run" in radboost("report", tmp_path, "--out", out, code=2).stderr
+    assert not out.exists()
