@@ -55,7 +55,8 @@ def known_columns(cohort: Cohort, units: pd.DataFrame | None = None) -> pd.DataF
     if not (slots == table["view"].to_numpy()).all():
         table["slot"] = slots
     if units is not None:
-        table = table.join(units, rsuffix=" (table)")
+        twice = {name: f"{name} (table)" for name in units.columns if name in table.columns}
+        table = table.join(units.rename(columns=twice))
     words = {str(name): _words(table[name]) for name in table.columns}
     return pd.DataFrame({name: column for name, column in words.items() if column.nunique() > 1}, index=index)
 
