@@ -18,7 +18,7 @@ from radboost.metrics import Bootstrap, Scored, log_loss
 from radboost.pipeline.blending import Blend
 from radboost.pipeline.sources import is_training, open_source
 
-__all__ = ["Question", "Settings", "Subject", "open_subject", "questions"]
+__all__ = ["Question", "Settings", "Subject", "answered", "open_subject", "questions"]
 
 FloatArray = npt.NDArray[np.float64]
 
