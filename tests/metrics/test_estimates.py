@@ -104,7 +104,7 @@ def test_intervals_cover_the_truth_in_93_to_97_of_100(capsys):
     inside = dict.fromkeys([*metrics, "AUC by DeLong", "AUC by row"], 0)
     for seed in range(simulations):
         rows = cohort(seed, 250, 3)
-        found = clustered_estimates(metrics, rows, Bootstrap(1000))
+        found = clustered_estimates(metrics, rows, Bootstrap(500))
         for name, each in found.items():
             inside[name] += each.low <= truth[name] <= each.high
         formula = delong(rows)
@@ -113,7 +113,7 @@ def test_intervals_cover_the_truth_in_93_to_97_of_100(capsys):
         inside["AUC by row"] += alone.low <= truth["AUC"] <= alone.high
     with capsys.disabled():
         print(f"\n{datetime.now(UTC):%Y-%m-%d} {platform.machine()} Python {platform.python_version()}")
-        print(f"numpy {np.__version__}; {simulations} cohorts of 250 patients x 3 rows, 1,000 replicates each")
+        print(f"numpy {np.__version__}; {simulations} cohorts of 250 patients x 3 rows, 500 replicates each")
         for name, count in inside.items():
             print(f"{name:36} {count / simulations:6.1%}")
     for name, count in inside.items():
