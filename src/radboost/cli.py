@@ -13,6 +13,7 @@ from radboost.commands.compare import compare
 from radboost.commands.crops import crops
 from radboost.commands.demo import demo
 from radboost.commands.doctor import doctor
+from radboost.commands.explain import explain
 from radboost.commands.extract import extract
 from radboost.commands.fit_boost import fit_boost
 from radboost.commands.index import index
@@ -47,6 +48,7 @@ for name, command in (
     ("blend", blend),
     ("compare", compare),
     ("predict", predict),
+    ("explain", explain),
     ("report", report),
     ("demo", demo),
     ("runs", runs),

@@ -38,6 +38,7 @@ __all__ = [
     "Prediction",
     "predict_exams",
     "predict_stored",
+    "recipe_of",
     "refuse_written",
     "write_prediction",
 ]
@@ -122,7 +123,7 @@ def predict_exams(
     # A training that is a member has the networks for features of its own.
     own = tuple(run.folder for _, run in blend.runs if isinstance(run, Training))
     known = replace(config, checkpoints=(*config.checkpoints, *own))
-    recipes = [_recipe(s["config"], known) for s in blend.header["stores"]]
+    recipes = [recipe_of(s["config"], known) for s in blend.header["stores"]]
     key = None if config.key is None else read_key(config.key)
     with ExitStack() as stack:
         work = config.work or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="radboost-")))
@@ -210,7 +211,7 @@ def _beside(out: Path) -> Path:
     return out.with_name(f"{out.stem}.predictions.parquet")
 
 
-def _recipe(made: Mapping[str, Any], config: PredictConfig) -> ExtractConfig:
+def recipe_of(made: Mapping[str, Any], config: PredictConfig) -> ExtractConfig:
     """Ask for the features that the blend was fitted on, with the weights file that made them, if one did."""
     file = None
     if made["weights"]["kind"] in ("checkpoint", "training"):

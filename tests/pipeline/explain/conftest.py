@@ -15,12 +15,14 @@ from radboost.data.cohort import Cohort
 from radboost.data.crop import PixelPolicy
 from radboost.data.index import IndexConfig, index
 from radboost.data.splits import FoldSpec
+from radboost.data.store import EmbeddingStore
 from radboost.data.tasks import get_task
 from radboost.extractor.backbone import BackboneConfig
 from radboost.extractor.config import ExtractConfig
 from radboost.extractor.extract import extract
 from radboost.pipeline.blending import make_blend
-from radboost.pipeline.explain.system import System
+from radboost.pipeline.explain.system import Asked, Question, System
+from radboost.pipeline.prediction import PredictConfig, predict_exams
 
 SIZE = 64
 SIDE = 14
@@ -84,3 +86,28 @@ def blend(squares: Path) -> System:
 @pytest.fixture(scope="session")
 def cohort(squares: Path) -> Cohort:
     return Cohort.load(squares / "cohort")
+
+
+@pytest.fixture(scope="session")
+def new(squares):
+    """The new exams as `predict` sees them: their cohort, their store, and what was predicted."""
+    found = predict_exams(squares / "blend", squares / "new", PredictConfig(work=squares / "work", workers=1))
+    (made,) = [EmbeddingStore.open(p) for p in (squares / "work").glob("store-*")]
+    p = dict(found.submission[["prediction_id", "cancer"]].itertuples(index=False, name=None))
+    return Cohort.load(squares / "work" / "cohort"), made, p
+
+
+@pytest.fixture(scope="session")
+def asked(blend):
+    return Asked(blend, Question.of(blend.task))
+
+
+@pytest.fixture(scope="session")
+def cancer(new):
+    """A unit that is predicted as cancer."""
+    return max(new[2], key=lambda unit: new[2][unit])
+
+
+@pytest.fixture(scope="session")
+def config_of(new: tuple[Cohort, EmbeddingStore, dict[str, float]]) -> ExtractConfig:
+    return ExtractConfig.from_store(new[1])

@@ -9,40 +9,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from radboost.data.cohort import Cohort
-from radboost.data.store import EmbeddingStore
 from radboost.extractor.config import ExtractConfig
 from radboost.extractor.probe import Probe
 from radboost.pipeline.explain.copies import Change, Patient
-from radboost.pipeline.explain.system import Asked, Question, log_odds
+from radboost.pipeline.explain.system import log_odds
 from radboost.pipeline.explain.where import MAP, OCCLUSION, WhereConfig, crops_of, explain_where
 from radboost.pipeline.prediction import PredictConfig, predict_exams
-
-
-@pytest.fixture(scope="module")
-def new(squares):
-    """The new exams as `predict` sees them: their cohort, their store, and what was predicted."""
-    found = predict_exams(squares / "blend", squares / "new", PredictConfig(work=squares / "work", workers=1))
-    (made,) = [EmbeddingStore.open(p) for p in (squares / "work").glob("store-*")]
-    p = dict(found.submission[["prediction_id", "cancer"]].itertuples(index=False, name=None))
-    return Cohort.load(squares / "work" / "cohort"), made, p
 
 
 @pytest.fixture(scope="module")
 def probe(new):
     with Probe(ExtractConfig.from_store(new[1])) as probe:
         yield probe
-
-
-@pytest.fixture(scope="module")
-def asked(blend):
-    return Asked(blend, Question.of(blend.task))
-
-
-@pytest.fixture(scope="module")
-def cancer(new):
-    """A unit that is predicted as cancer."""
-    return max(new[2], key=lambda unit: new[2][unit])
 
 
 def test_a_copy_is_predicted_as_the_unit_is(new, asked):

@@ -110,6 +110,17 @@ class System:
         """Of the cohort that it learnt from."""
         return str(self.runs[0][1].content["inputs"]["key_id"])
 
+    @property
+    def fold_hash(self) -> str:
+        """Hash of the folds that it was made under."""
+        return self.runs[0][1].fold_hash if self.blend is None else str(self.blend.header["fold_hash"])
+
+    @cached_property
+    def groups(self) -> frozenset[str]:
+        """Hashed groups that it learnt from."""
+        source = self.runs[0][1] if self.blend is None else self.blend
+        return frozenset(source.predictions.table["group"])
+
     @cached_property
     def stores(self) -> list[dict[str, Any]]:
         """How each store's embeddings are made, as `Run.stores` has it, once a store."""
@@ -137,11 +148,29 @@ class System:
         regular = [member_name(*m) for m in run.members if m[1] == "regular"]
         return dict.fromkeys(regular, 1 / len(regular))
 
+    def mixing(self, target: str) -> tuple[dict[str, float], str, FloatArray]:
+        """Give the weights of a target, the space that members are mixed in, and the intercepts of its classes."""
+        weights = self.weights(target)
+        if self.blend is None:
+            return weights, "prob", np.empty(0)
+        (header,) = [t for t in self.blend.header["targets"] if t["target"] == target]
+        return weights, str(header["space"]), np.asarray(header["intercepts"], dtype=np.float64)
+
     def carrying(self, prefix: str, run: Run, target: str | None = None) -> list[tuple[str, str]]:
         """Members (name, kind) of a run that carry weight, for one target or for any."""
         names = [t.name for t in self.task.targets] if target is None else [target]
         carrying = {member for name in names for member in self.weights(name)}
         return [m for m in run.members if prefix + member_name(*m) in carrying]
+
+    def threshold(self, question: Question) -> float:
+        """Probability from which on a unit is positive: the blend's own, chosen out of fold; else the class's rate."""
+        found = None if self.blend is None else self.blend.thresholds[question.target]
+        if found is not None and self.task.target(question.target).binary:
+            return float(found)
+        source = self.runs[0][1] if self.blend is None else self.blend
+        (block,) = [b for b in source.predictions.blocks() if b.target == question.target]
+        known = block.label >= 0
+        return float(np.average(block.label[known] == question.number, weights=block.task_weight[known]))
 
     @property
     def in_order(self) -> bool:
