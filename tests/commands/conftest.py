@@ -70,3 +70,10 @@ def run(work: Path, cohort: Path, store: Path, radboost: Callable[..., Result]) 
 def blend(work: Path, run: Path, radboost: Callable[..., Result]) -> Path:
     radboost("blend", "safe", run, "--out", work / "blend")
     return work / "blend"
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> tuple[str, ...]:
+    """Options of a fit that takes a second, for tests to which it is all one how well it learns."""
+    monkeypatch.setattr(boosting, "ROUNDS", 6)
+    return ("--learner", "lightgbm", "--seeds", "1")

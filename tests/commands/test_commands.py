@@ -74,11 +74,11 @@ def test_without_a_network_the_error_names_the_three_ways_out(radboost, cohort, 
     assert "Traceback" not in result.stderr
 
 
-def test_stores_are_reused_after_the_images_are_gone(radboost, data, store, cohort, tmp_path):
+def test_stores_are_reused_after_the_images_are_gone(radboost, data, store, cohort, tmp_path, quick):
     moved = data.with_name("moved")
     data.rename(moved)
     try:
-        radboost("fit-boost", cohort, store, "--out", tmp_path / "run", "--learner", "logistic")
+        radboost("fit-boost", cohort, store, "--out", tmp_path / "run", *quick)
     finally:
         moved.rename(data)
 
@@ -118,12 +118,11 @@ def test_blend_risky_says_when_there_are_no_target_weights(radboost, run, tmp_pa
     assert "risky equals safe" in text
 
 
-def test_risky_uses_the_weights_given(radboost, cohort, store, tmp_path):
+def test_risky_uses_the_weights_given(radboost, cohort, store, tmp_path, quick):
     units = Cohort.load(cohort).units
     weights = pd.DataFrame({"unit": units["unit"], "weight": np.where(units.index % 2 == 0, 2.0, 0.5)})
     weights.to_csv(tmp_path / "w.csv", index=False)
-    words = ("--learner", "logistic", "--weights", tmp_path / "w.csv")
-    radboost("fit-boost", cohort, store, "--out", tmp_path / "run", *words)
+    radboost("fit-boost", cohort, store, "--out", tmp_path / "run", *quick, "--weights", tmp_path / "w.csv")
     text = radboost("blend", "risky", tmp_path / "run", "--out", tmp_path / "risky").output
     assert "risky equals safe" not in text
     assert "weighted" in text

@@ -86,12 +86,13 @@ def test_a_mistake_is_one_line_and_writes_nothing(radboost, pair, tmp_path):
     assert "flattened: weights were raised" in radboost(*words).output
 
 
-def test_fit_boost_takes_the_weights(radboost, cohort, store, data, tmp_path):
-    radboost("index", data, "--task", "rsna-breast", "--out", tmp_path / "target", "--folds", "2")
+def test_fit_boost_takes_the_weights(radboost, cohort, store, data, tmp_path, quick):
+    words = ("--task", "rsna-breast", "--folds", "2", "--workers", 1)
+    radboost("index", data, *words, "--out", tmp_path / "target")
     words = ("--target", tmp_path / "target", "--on", "age", "--on", "implant", "--out", tmp_path / "w.csv")
     radboost("weights", cohort, *words)
     text = radboost(
-        *("fit-boost", cohort, store, "--out", tmp_path / "run", "--learner", "logistic"),
+        *("fit-boost", cohort, store, "--out", tmp_path / "run", *quick),
         *("--weights", tmp_path / "w.csv"),
     ).output
     assert "weighted" in text

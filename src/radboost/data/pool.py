@@ -1,26 +1,29 @@
 """A supervised pool: files that hang, crash a decoder or ask for all the memory cost one item each, never the run.
 
-Jobs run in spawned processes that import no torch. Pixels come back through shared memory, small values through a
-pipe. The supervising itself (time limits, replacing dead workers) is pebble's.
+Jobs run in processes that import no torch: copies of one that was started clean and has imported what they need, so
+that a worker stands in a hundredth of a second (docs/adr/0008). Pixels come back through shared memory, small values
+through a pipe. The supervising itself (time limits, replacing dead workers) is pebble's.
 """
 
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import forkserver, get_context
+from multiprocessing.context import BaseContext
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
 import numpy as np
 from pebble import ProcessExpired, ProcessFuture, ProcessPool
 
-from radboost.data.worker import Slots, slot_of, start_worker, work
+from radboost.data.worker import THREADS, Slots, slot_of, start_worker, work
 from radboost.errors import RadboostError
 
 __all__ = ["Done", "Failed", "Limits", "Pool", "available_cores"]
@@ -31,6 +34,8 @@ V = TypeVar("V")
 # Seconds between two looks at a pool that is waited for; and, beyond a job's own time limit, for starting a worker.
 _WATCH_S = 1.0
 _PATIENCE_S = 120.0
+# What jobs are made of. A module that cannot be imported there is imported by the worker, which then says why.
+_IMPORTED = ("radboost.data.look", "radboost.data.render")
 # How often in a row, without one finished job in between, a broken pool is built anew before we give up.
 _REBUILDS = 3
 
@@ -236,7 +241,7 @@ class Pool:
                 max_workers=self._workers,
                 initializer=start_worker,
                 initargs=(name, self._shape, self._limits.memory_bytes),
-                context=get_context("spawn"),
+                context=_context(),
             )
         try:
             return self._pool.schedule(work, args=(function, job, slot), timeout=self._limits.seconds)
@@ -294,6 +299,28 @@ class Pool:
         if pool is not None:
             pool.stop()  # type: ignore[no-untyped-call]
             pool.join()
+
+
+def _context() -> BaseContext:
+    """How workers are started: forked from a clean process where that can be had (Linux), else spawned."""
+    if sys.platform != "linux":
+        return get_context("spawn")
+    context = get_context("forkserver")
+    context.set_forkserver_preload(list(_IMPORTED))
+    before = {name: os.environ.get(name) for name in THREADS}
+    os.environ.update(dict.fromkeys(THREADS, "1"))
+    try:
+        # Does nothing where it runs already.
+        forkserver.ensure_running()
+    except OSError:  # such as a temporary folder whose name is longer than a socket's may be
+        return get_context("spawn")
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+    return context
 
 
 _END = object()

@@ -17,9 +17,12 @@ import numpy as np
 
 from radboost.errors import PixelError, UserError
 
-__all__ = ["Outcome", "Slots", "peak_bytes", "run", "slot_of", "start_worker", "work"]
+__all__ = ["THREADS", "Outcome", "Slots", "peak_bytes", "run", "slot_of", "start_worker", "work"]
 
 V = TypeVar("V")
+
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+"""What numeric libraries ask for their number of threads, when they are imported."""
 
 
 class Slots(SharedMemory):
@@ -45,7 +48,7 @@ _shape: tuple[int, ...] = ()
 def start_worker(name: str | None, shape: tuple[int, ...] | None, memory_bytes: int) -> None:
     """Prepare a worker: threads, memory limit, shared memory. pebble has it ignore Ctrl-C already."""
     global _memory, _shape
-    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    for variable in THREADS:
         os.environ[variable] = "1"
     if name is not None and shape is not None:
         # Attaching registers the name a second time with the parent's resource tracker, which keeps a set:

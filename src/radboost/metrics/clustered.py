@@ -136,7 +136,8 @@ def _replicates(metric: Metric, rows: Scored, how: Bootstrap) -> FloatArray:
         sums = np.stack([np.bincount(code, rows.weight * t, names.size) for t in TERMS[metric](rows.y, rows.p)], axis=1)
         top, bottom, needed = np.concatenate([counts @ sums for counts in _blocks(names.size, how)]).T
         found: FloatArray = np.full(how.replicates, math.nan)
-        return np.divide(top, bottom, out=found, where=needed > 0)
+        np.divide(top, bottom, out=found, where=needed > 0)
+        return found
     if isinstance(metric, Ranked):
         ladder = Ladder.of(rows.y, rows.p, metric.thresholds)
 

@@ -13,7 +13,7 @@ from radboost.booster.learner import fit_learner, row_loss
 from radboost.booster.objective import Objective
 from radboost.booster.recipe import Recipe
 from radboost.booster.rows import Inner, Order, Rows, make_inner
-from radboost.booster.sequence import pooled, residual
+from radboost.booster.sequence import plan, pooled, residual
 from radboost.booster.sequence.model import SequenceModel, load_head
 from radboost.data.folder import read_json
 from radboost.errors import MismatchError, UserError
@@ -21,6 +21,12 @@ from radboost.errors import MismatchError, UserError
 HEADS = {"pooled-res": pooled, "residual": residual}
 QUICK = Recipe(seeds=1, settings={"steps": 4, "rate": 12.0})
 each_head = pytest.mark.parametrize("head", HEADS)
+
+
+@pytest.fixture
+def brief(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Four epochs, where no claim hangs on how well a head learns."""
+    monkeypatch.setattr(plan, "RATES", {name: rates[:4] for name, rates in plan.RATES.items()})
 
 
 def predict(model: SequenceModel, rows: Rows) -> np.ndarray:
@@ -59,7 +65,7 @@ def test_beats_learners_that_see_one_slice_whatever_the_seed(head: str, scans) -
 
 
 @each_head
-def test_comes_back_from_disk(head: str, scans, tmp_path: Path) -> None:
+def test_comes_back_from_disk(head: str, scans, tmp_path: Path, brief) -> None:
     train, test = scans(20), scans(10, seed=1)
     model = HEADS[head].fit(train, make_inner(train, 0), QUICK)
     assert not np.isnan(model.inner).any()
@@ -81,11 +87,12 @@ def test_noise_leaves_the_base_rate(head: str, scans) -> None:
 
 
 @each_head
-def test_rows_may_come_in_any_order_and_threads_do_not_matter(head: str, scans) -> None:
+def test_rows_may_come_in_any_order_and_threads_do_not_matter(head: str, scans, brief) -> None:
     train, test = scans(16), scans(8, seed=1)
     inner = make_inner(train, 0)
     order = np.random.default_rng(2).permutation(len(train))
-    one = predict(HEADS[head].fit(train, inner, QUICK), test)
+    model = HEADS[head].fit(train, inner, QUICK)
+    one = predict(model, test)
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -94,13 +101,12 @@ def test_rows_may_come_in_any_order_and_threads_do_not_matter(head: str, scans) 
         torch.set_num_threads(before)
     np.testing.assert_allclose(one, two, rtol=0, atol=1e-5)
     mixed = np.random.default_rng(3).permutation(len(test))
-    model = HEADS[head].fit(train, inner, QUICK)
     np.testing.assert_array_equal(predict(model, test), one)
     np.testing.assert_allclose(predict(model, test.take(mixed)), one[mixed], rtol=0, atol=1e-6)
 
 
 @each_head
-def test_weight_two_is_the_row_twice(head: str, scans) -> None:
+def test_weight_two_is_the_row_twice(head: str, scans, brief) -> None:
     train, test = scans(16), scans(8, seed=1)
     weight = np.random.default_rng(3).integers(1, 3, len(train))
     weighted, twice = replace(train, weight=weight.astype(float)), train.take(np.repeat(np.arange(len(train)), weight))
@@ -165,7 +171,7 @@ def test_a_weighted_fine_tune_begins_at_the_regular_fit_and_moves_to_the_target(
     assert loss(predict(alike, target), target) > loss(predict(tuned, target), target), "weights did it, not the epochs"
 
 
-def test_weights_that_simulate_a_target_are_learnt_by_a_fine_tune(scans) -> None:
+def test_weights_that_simulate_a_target_are_learnt_by_a_fine_tune(scans, brief) -> None:
     train, other = two_kinds(scans(20), 5)
     weight = np.where(other, 1.9, 0.1)
     weighted = replace(train, weight=weight, base=np.ones(len(train)))
@@ -175,7 +181,7 @@ def test_weights_that_simulate_a_target_are_learnt_by_a_fine_tune(scans) -> None
     np.testing.assert_array_equal(residual.fit(weighted, inner, QUICK).inner, by_hand.inner)
 
 
-def test_a_fine_tune_never_begins_at_a_network_that_saw_its_judges(scans) -> None:
+def test_a_fine_tune_never_begins_at_a_network_that_saw_its_judges(scans, brief) -> None:
     train = scans(20)
     regular = residual.fit_targets([(train, make_inner(train, 0))], QUICK)
     with pytest.raises(MismatchError, match="inner folds"):
@@ -183,7 +189,7 @@ def test_a_fine_tune_never_begins_at_a_network_that_saw_its_judges(scans) -> Non
 
 
 @each_head
-def test_units_without_an_order_are_refused(head: str, scans) -> None:
+def test_units_without_an_order_are_refused(head: str, scans, brief) -> None:
     train = scans(10)
     model = HEADS[head].fit(train, make_inner(train, 0), QUICK)
     with pytest.raises(UserError, match="no order"):
