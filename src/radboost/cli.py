@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inspect import signature
 from typing import Annotated
 
 import typer
@@ -55,8 +56,12 @@ for name, command in (
     ("doctor", doctor),
 ):
     app.command(name)(command if name in UNTRACKED else tracked(name, command))
-app.add_typer(cohort, name="cohort")
-app.add_typer(store, name="store")
+for name, group in (("cohort", cohort), ("store", store)):
+    for each in group.registered_commands:
+        # Those that only look have no --out, and nothing to log.
+        if each.callback is not None and "out" in signature(each.callback).parameters:
+            each.callback = tracked(f"{name}-{each.callback.__name__}", each.callback)
+    app.add_typer(group, name=name)
 
 
 def _version(asked: bool) -> None:
