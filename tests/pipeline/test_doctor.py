@@ -8,7 +8,9 @@ import signal
 import socket
 import sys
 import tomllib
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from typer.testing import CliRunner
@@ -182,6 +184,31 @@ def test_cached_weights_are_told_from_a_repository_of_settings_alone(tmp_path, m
     assert [probe.name for probe in found] == ["hub cache", "timm"]
     assert found[1].detail.endswith(": resnet18.x")
     assert [probe.state for probe in hub.probe_cache("resnet50.y")][2:] == [State.absent]
+
+
+@pytest.mark.parametrize(("status", "state"), [(200, State.works), (401, State.works), (503, State.broken)])
+def test_a_hub_that_answers_is_there_whatever_it_thinks_of_the_question(monkeypatch, status, state):
+    asked = []
+
+    class Hub(BaseHTTPRequestHandler):
+        def do_HEAD(self):
+            asked.append(self.path)
+            self.send_response(status)
+            self.end_headers()
+
+        def log_message(self, *words):
+            pass
+
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    with HTTPServer(("127.0.0.1", 0), Hub) as server:
+        thread = Thread(target=server.handle_request)
+        thread.start()
+        monkeypatch.setattr(hub.constants, "ENDPOINT", f"http://127.0.0.1:{server.server_port}")
+        (found,) = hub.probe_hub(30.0)
+        thread.join()
+    # One question, and nothing fetched.
+    assert (found.state, len(asked)) == (state, 1)
 
 
 def test_a_hub_and_a_cluster_that_do_not_answer_are_broken_for_those_who_asked(monkeypatch):

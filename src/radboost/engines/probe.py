@@ -24,4 +24,4 @@ def probe_ray(address: str) -> list[Probe]:
     except UserError as error:
         return [Probe("Ray", name, State.broken, f"{error.what}: {error.got}", error.do or "", needed=True)]
     cpus, gpus = sum(node.cpus for node in nodes), sum(node.gpus for node in nodes)
-    return [Probe("Ray", name, State.works, f"{len(nodes)} nodes, {cpus} cores, {gpus} GPUs", needed=True)]
+    return [Probe("Ray", name, State.works, f"nodes: {len(nodes)}, cores: {cpus}, GPUs: {gpus}", needed=True)]
