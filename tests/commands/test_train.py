@@ -80,6 +80,12 @@ def fold_store(radboost, cohort, training):
     return out
 
 
+def test_every_fold_begins_afresh(training):
+    networks = json.loads((training / "training.json").read_text())["networks"]
+    assert len({network["began_with"] for network in networks}) == 1
+    assert len({network["weights_sha256"] for network in networks}) == 3
+
+
 def test_each_fold_learns_from_its_own_network(radboost, cohort, training, fold_store, new_exams, tmp_path):
     store = EmbeddingStore.open(fold_store)
     assert list(store.pools) == ["avg@fold0", "avg@fold1", "avg@fold2"]

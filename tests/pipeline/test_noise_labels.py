@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from safetensors.torch import load_file, save_file
 
 from radboost.booster.config import BoostConfig
 from radboost.booster.crossfit import fit_boost
@@ -16,7 +17,7 @@ from radboost.data.index import IndexConfig, index
 from radboost.data.phantom.breast import BreastPhantom, write_rsna_breast
 from radboost.data.splits import FoldSpec
 from radboost.data.tasks import get_task
-from radboost.errors import LeakError
+from radboost.errors import LeakError, MismatchError
 from radboost.extractor.backbone import BackboneConfig
 from radboost.extractor.config import ExtractConfig
 from radboost.extractor.extract import extract
@@ -25,7 +26,7 @@ from radboost.extractor.train.run import train
 from radboost.extractor.train.stages import Stage
 from radboost.extractor.views import ViewConfig
 
-PATIENTS, SIDE = 300, 32
+PATIENTS, SIDE = 240, 32
 STILL = ViewConfig(flip_horizontal=False, flip_vertical=False, rotate=0.0, shift=0.0, zoom=0.0, intensity=(0.0,))
 
 
@@ -50,7 +51,7 @@ def test_noise_stays_noise_where_networks_are_kept_apart(tmp_path):
     config = TrainConfig(
         BackboneConfig("test_resnet", random_init=0, size=SIDE),
         PixelPolicy.of("breast", SIDE),
-        (Stage("all", 30, 3e-3),),
+        (Stage("all", 16, 5e-3),),
         # An epoch chosen by AUC may be one that has learnt its patients by heart; the loss would choose an early one.
         learn=LearnConfig(inner=0.05, rate="constant", monitor="auc", patience=0),
         augment=STILL,
@@ -64,7 +65,15 @@ def test_noise_stays_noise_where_networks_are_kept_apart(tmp_path):
     other = _cohort(tmp_path, 1)
     with pytest.raises(LeakError, match="leak 'training'"):
         fit_boost(other, [store], boost)
-    leaky = fit_boost(other, [store], replace(boost, allow_leak=("training",))).scores
+    with pytest.raises(MismatchError, match="trained on other folds"):
+        fit_boost(other, [store], replace(boost, allow_leak=("training",)))
+    # The weights alone, as a file from elsewhere: nothing says whom they saw, so nothing can stop them.
+    state = load_file(training.folder / "fold0" / "network.safetensors")
+    own = {name.removeprefix("model."): value for name, value in state.items() if name.startswith("model.")}
+    save_file(own, tmp_path / "plain.safetensors")
+    plain = BackboneConfig("test_resnet", tmp_path / "plain.safetensors", size=SIDE)
+    blind = extract(cohort, tmp_path / "blind", ExtractConfig(plain, config.pixels, workers=1, device="cpu")).store
+    leaky = fit_boost(cohort, [blind], boost).scores
 
     def line(what, score):
         loss, auc = (f"{m[0]:.4f} [{m[1]:.4f}, {m[2]:.4f}]" for m in (score.loss, score.auc))
@@ -74,13 +83,13 @@ def test_noise_stays_noise_where_networks_are_kept_apart(tmp_path):
     for score in apart:
         print(line("kept apart", score))
     for score in leaky:
-        print(line("folds dealt anew, leak let pass", score))
+        print(line("one network for all, its patients unknown", score))
     kept = [n["stages"][0]["epoch"] + 1 for n in training.content["networks"]]
     print(f"epochs kept: {kept}")
     prior = next(score for score in apart if score.member == "prior").loss[0]
     for score in apart:
         if score.member != "prior":
-            assert score.auc[1] < 0.5 < score.auc[2], score
+            assert score.auc[1] <= 0.5 <= score.auc[2], score
             assert abs(score.loss[0] - prior) < 0.01, score
-    # The leak is there to be stopped: let pass, it looks like skill.
-    assert max(score.auc[1] for score in leaky if score.member.endswith("image")) > 0.6
+    # The leak is there to be stopped: where nobody knows of it, it looks like skill.
+    assert next(score.auc[1] for score in leaky if score.member.endswith("image")) > 0.5

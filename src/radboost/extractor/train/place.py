@@ -78,6 +78,8 @@ class Made:
     ----------
     split
         Who was what.
+    start
+        Sha256 of the backbone's weights before the first step.
     state
         Its weights.
     encoder
@@ -91,6 +93,7 @@ class Made:
     """
 
     split: Split
+    start: str
     state: Mapping[str, torch.Tensor]
     encoder: MetadataEncoder
     best: Sequence[Best]
@@ -171,6 +174,7 @@ def _network(examples: Examples, made: Made, before: Sequence[str]) -> dict[str,
     seen = made.split.train | made.split.inner
     return {
         "fold": made.split.fold,
+        "began_with": made.start,
         "weights_sha256": weights_sha256(made.state),
         "stages": [{n: v for n, v in asdict(best).items() if n != "history"} for best in made.best],
         "saw": sorted({*before, *examples.group[seen].tolist()}),

@@ -14,7 +14,8 @@ import torch
 from radboost.data.cohort import Cohort
 from radboost.data.folder import refuse_existing
 from radboost.data.progress import Progress, Silent
-from radboost.errors import UserError
+from radboost.errors import RadboostError, UserError
+from radboost.extractor.backbone import BackboneConfig, weights_sha256
 from radboost.extractor.train.batches import ExampleSet, stream_seed
 from radboost.extractor.train.config import TrainConfig
 from radboost.extractor.train.crop_file import CropFile
@@ -77,6 +78,7 @@ def train(
     crops.fill(progress)
     examples = examples.without(crops.failed)
     made = [_train_fold(place, examples, crops, fold, progress) for fold in chosen]
+    _refuse_stale(config.backbone, made)
     result = Result(examples, *_calibrated(examples, made))
     found = write_training(out, place, result, overwrite=overwrite)
     shutil.rmtree(place.folder)
@@ -91,6 +93,7 @@ def _train_fold(place: Place, examples: Examples, crops: CropFile, fold: int, pr
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(stream_seed(config.seed, "head", fold))
         backbone = begin_at(config.backbone, fold)
+        start = weights_sha256(backbone.model.state_dict())
         network = Classifier(backbone, config.head, sum(examples.widths), columns, config.pixels.channels)
         weight = np.where(split.train[:, None], examples.weight, 0.0)
         network.start_at(base_margins(examples.task, examples.label[split.train], examples.weight[split.train]))
@@ -106,7 +109,13 @@ def _train_fold(place: Place, examples: Examples, crops: CropFile, fold: int, pr
         best = fit_network(network, material, config, place.folder / f"fold{fold}", progress)
     means = UnitMeans(examples, config)
     means.add(network, shelf, examples.of_units(split.outer))
-    return Made(split, network.state_dict(), encoder, best, means.means(), means.seen)
+    return Made(split, start, network.state_dict(), encoder, best, means.means(), means.seen)
+
+
+def _refuse_stale(backbone: BackboneConfig, made: Sequence[Made]) -> None:
+    """Make sure that no fold went on from what another one had learnt: that would be a leak nobody sees."""
+    if backbone.training is None and len({each.start for each in made}) > 1:
+        raise RadboostError("the folds' networks did not begin with the same weights", do="Tell us: this is a bug")
 
 
 def _calibrated(examples: Examples, made: Sequence[Made]) -> tuple[list[Made], dict[str, dict[str, Any]]]:
