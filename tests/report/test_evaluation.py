@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,9 @@ import pytest
 from radboost.data.predictions import COLUMNS, PART, Predictions
 from radboost.errors import MismatchError, UserError
 from radboost.metrics import Bootstrap, auc, log_loss
+from radboost.pipeline.outside import OutsideConfig
 from radboost.report.evaluation.hardest import hardest_units
+from radboost.report.evaluation.honesty import learning_section, sweep_section
 from radboost.report.evaluation.operating import operate
 from radboost.report.evaluation.page import Around, evaluation_page
 from radboost.report.evaluation.subgroups import EMPTY, REST, subgroup_items
@@ -83,7 +86,8 @@ def test_numbers_are_the_metrics_of_the_rows_and_everything_has_its_n(tmp_path):
 def test_several_classes_and_hostile_names_in_a_browser(tmp_path, check_page):
     frame = several()
     columns = pd.DataFrame(
-        {HOSTILE: np.where(np.arange(160) % 3, HOSTILE, "b")}, index=pd.Index([f"{k:04d}" for k in range(160)])
+        {HOSTILE: np.where(np.arange(160) % 3, HOSTILE, "b"), PART: "the cohort's own"},
+        index=pd.Index([f"{k:04d}" for k in range(160)]),
     )
     subject = open_subject(saved(tmp_path, frame))
     worse = several().assign(p=1 / 3)
@@ -177,3 +181,35 @@ def test_one_class_alone_is_counted_and_claims_nothing(tmp_path):
     found = page.data["targets"]["cancer"]["numbers"]["cancer"]
     assert np.isnan(found["AUC"].value)
     write_page(page, tmp_path / "page.html")
+
+
+def test_a_blends_other_worlds_and_a_trainings_epochs_are_drawn(tmp_path):
+    worlds = {"at": [0.1, 0.3], "losses": {"safe": [0.2, 0.4], "risky": [0.3, 0.3], "robust": [0.25, 0.35]}}
+    cross = [{"at": 0.2, "from": "safe", "to": "risky"}]
+    sweeps = [{"target": HOSTILE, "axis": axis, "cross": cross, **worlds} for axis in ("strength", "prevalence")]
+    (tmp_path / "sweep.json").write_text(json.dumps(sweeps))
+    epochs = pd.DataFrame({"fold": [0, 0, 1, 1], "stage": "head", "epoch": [0, 1, 0, 1], "loss": [0.9, 0.7, 0.8, 0.6]})
+    epochs.to_csv(tmp_path / "epochs.csv", index=False)
+    trials = [{"job": HOSTILE, "trials": [{"loss": 0.5}, {"loss": 0.6}, {"loss": 0.4}]}]
+    subject = replace(open_subject(saved(tmp_path, binary())), folder=tmp_path, header={"tuning": trials})
+    found, learnt = sweep_section(subject), learning_section(subject)
+    assert len(found.items) == 2
+    assert "safe is the best at 0.1, risky from 0.2 on" in found.items[0].caption
+    assert [item.name for item in learnt.items] == ["epochs-loss", "tuning"]
+    assert "0.6500" in learnt.items[0].caption
+    assert "gained 0.1000 nats" in learnt.items[1].caption
+    bare = open_subject(saved(tmp_path, binary()))
+    assert sweep_section(bare) is learning_section(bare) is None
+
+
+def test_a_table_made_elsewhere_is_judged_by_its_labels(tmp_path):
+    frame = binary()
+    elsewhere, labels = tmp_path / "model.csv", tmp_path / "labels.csv"
+    frame[["unit", "p"]].rename(columns={"p": "cancer"}).to_csv(elsewhere, index=False)
+    frame[["unit", "y", "group"]].rename(columns={"y": "cancer"}).to_csv(labels, index=False)
+    subject = open_subject(str(elsewhere), None, OutsideConfig(labels))
+    block = next(subject.predictions.blocks())
+    (question,) = questions(block, subject.classes(block))
+    assert (question.positive, len(question), question.groups) == ("cancer", 160, 80)
+    assert auc(question.rows.y, question.rows.p, None) == pytest.approx(auc(frame["y"], frame["p"]))
+    assert not set(question.unit) & set(frame["unit"])

@@ -41,6 +41,14 @@ def report(
     hardest: Annotated[int, typer.Option("--hardest", min=0, help="Hardest units listed on either side.")] = 10,
     specificity: Annotated[float, typer.Option("--specificity", help="Operating point: least specificity.")] = 0.9,
     recall_rate: Annotated[float, typer.Option("--recall-rate", help="Operating point: largest share called.")] = 0.1,
+    labels: Annotated[
+        Path | None,
+        typer.Option("--labels", help="Of tables made elsewhere: a table of the same columns, or a cohort."),
+    ] = None,
+    group: Annotated[
+        str | None, typer.Option("--group", help="Regular expression that finds the patient in a unit's name.")
+    ] = None,
+    task: Annotated[str | None, typer.Option("--task", help="Task of such tables.")] = None,
     replicates: Annotated[int, typer.Option("--replicates", min=100, help="Of the bootstrap.")] = 1000,
     seed: Seed = 0,
     workers: Workers = None,
@@ -62,7 +70,13 @@ def report(
             raise UserError("need the cohort", where="--crops" if crops else "--by", do="Give --cohort COHORT")
         settings = Settings(Bootstrap(replicates, seed), specificity, recall_rate, hardest)
         known = Cohort.load(cohort) if cohort else None
-        subjects = [open_subject(what, known.task if known else None) for what in results]
+        outside = None
+        if labels is not None:
+            from radboost.data.tasks import get_task
+            from radboost.pipeline.outside import OutsideConfig
+
+            outside = OutsideConfig(labels, group, {}, get_task(task) if task else None)
+        subjects = [open_subject(what, known.task if known else None, outside) for what in results]
         around = Around()
         if known is not None:
             extra = table_columns(known, by) if by else None

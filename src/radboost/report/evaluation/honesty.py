@@ -37,7 +37,8 @@ def honesty_section(subject: Subject) -> Section | None:
         items.append(
             Table(
                 f"cross-fitted-{target['target']}",
-                f"{isolate(target['target'])}: the cross-fitted blend (first row, the one to quote) and others.{said}",
+                f"{isolate(target['target'])}, {target['units']:,} units of {target['groups']:,} patients: the "
+                f"cross-fitted blend (first row, the one to quote) and others.{said}",
                 ("predictions", "log loss", "AUC", "pF1", "F1 at threshold", "blend minus this"),
                 rows,
             )

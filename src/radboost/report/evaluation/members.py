@@ -98,7 +98,9 @@ def _correlations(block: Block) -> list[Item]:
     ]
     off = np.where(np.eye(len(keep), dtype=bool), np.inf, found)
     a, b = np.unravel_index(int(off.argmin()), off.shape)
-    said = f"The two least alike are {isolate(names[a])} and {isolate(names[b])}, {found[a, b]:.2f}"
+    said = (
+        f"Over {len(logit):,} units the least alike are {isolate(names[a])} and {isolate(names[b])}, {found[a, b]:.2f}"
+    )
     table = Table(
         f"correlations-{block.target}",
         f"Correlation of the members' logits for {isolate(block.target)}. {said}; what differs can gain by a blend.",

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from radboost.data.folder import digest
-from radboost.data.predictions import Block
+from radboost.data.predictions import PART, Block
 from radboost.data.progress import Progress, Silent
 from radboost.errors import UserError
 from radboost.metrics import JOINT, PARTS, Estimate, PartsLogLoss, Scored, clustered_interval, joint_rows, log_loss
@@ -206,9 +207,9 @@ def _headline(question: Question, found: dict[str, Estimate], settings: Settings
 
 def _columns(block: Block, question: Question, around: Around) -> pd.DataFrame | None:
     """Columns for subgroups: the cohort's, and the part of the metric where the units have one."""
-    if block.part is None:
+    if block.part is None or (around.columns is not None and PART in around.columns):
         return around.columns
-    parts = pd.DataFrame({"part": block.part}, index=pd.Index(block.unit, name="unit")).reindex(question.unit)
+    parts = pd.DataFrame({PART: block.part}, index=pd.Index(block.unit, name="unit")).reindex(question.unit)
     return parts if around.columns is None else parts.join(around.columns)
 
 
@@ -218,7 +219,13 @@ def _overview(subject: Subject, blocks: Sequence[Block], made: _Made, settings: 
     told = ("target", "class", "units", "patients", "positive", "AUC", "log loss")
     best = [row for row in made.rows if isinstance(row[5], Number) and row[5].low > 0.5]
     said = f"{len(best)} of {len(made.rows)} targets are ranked better than by chance, by their interval"
-    items.append(Table("overview", f"All targets. {said}.", told, made.rows))
+    several = any(len(block.classes) > 2 for block in blocks)
+    notes = (
+        ("Of several classes the AUC is that of the last against the rest, the log loss that of all.",)
+        if several
+        else ()
+    )
+    items.append(Table("overview", f"All targets. {said}.", told, made.rows, notes))
     joint = _joint(subject, blocks, settings)
     if joint:
         items.append(Facts(tuple(joint.items())))
@@ -240,9 +247,18 @@ def _joint(subject: Subject, blocks: Sequence[Block], settings: Settings) -> dic
         return {}
     metric = PartsLogLoss(known[0].part, known[0].group, subject.task.parts.any_part)
     few = type(settings.how)(min(settings.how.replicates, 200), settings.how.seed, settings.how.level)
-    values = metric.by_part(rows[0].y, rows[0].p, rows[0].weight)
-    whole = Number(metric(rows[0].y, rows[0].p, rows[0].weight), *clustered_interval(metric, rows[0], few), 4)
-    return {f"log loss, {PARTS}": whole, **{f"log loss, {name}": Number(v, digits=4) for name, v in values.items()}}
+    found: dict[str, Cell] = {
+        f"log loss, {PARTS}": Number(
+            metric(rows[0].y, rows[0].p, rows[0].weight), *clustered_interval(metric, rows[0], few), 4
+        )
+    }
+    for name, value in metric.by_part(rows[0].y, rows[0].p, rows[0].weight).items():
+
+        def own(y: npt.ArrayLike, p: npt.ArrayLike, weight: npt.ArrayLike | None, name: str = name) -> float:
+            return metric.by_part(y, p, weight)[name]
+
+        found[f"log loss, {name}"] = Number(value, *clustered_interval(own, rows[0], few), 4)
+    return found
 
 
 def _probability(block: Block) -> np.ndarray:

@@ -16,6 +16,7 @@ from radboost.data.task import Task
 from radboost.errors import UserError, offenders
 from radboost.metrics import Bootstrap, Scored, log_loss
 from radboost.pipeline.blending import Blend
+from radboost.pipeline.outside import OutsideConfig, read_outside
 from radboost.pipeline.sources import is_training, open_source
 
 __all__ = ["Question", "Settings", "Subject", "answered", "open_subject", "questions"]
@@ -156,17 +157,30 @@ def questions(block: Block, classes: tuple[str, ...]) -> list[Question]:
     ]
 
 
-def open_subject(what: str, task: Task | None = None) -> Subject:
-    """Read ``FOLDER`` (blend, run or training), ``FOLDER:MEMBER``, or a predictions.parquet.
+def open_subject(what: str, task: Task | None = None, labels: OutsideConfig | None = None) -> Subject:
+    """Read ``FOLDER`` (blend, run or training), ``FOLDER:MEMBER``, or a file of predictions.
 
     Of a run with several members that names none, the one of least log loss over all targets is taken, and the page
     says so.
+
+    Parameters
+    ----------
+    what
+        As above. A file is a predictions.parquet as `predict` writes it, or with `labels` any table.
+    task
+        Names the classes of a file.
+    labels
+        Where the labels of a table made elsewhere are, see `radboost.pipeline.outside.read_outside`.
 
     Raises
     ------
     UserError
         It is none of these, or has no such member.
     """
+    if Path(what).is_file() and labels is not None:
+        outside = read_outside([Path(what)], labels)
+        classes = {name: list(own) if len(own) > 1 else ["", *own] for name, own in outside.classes.items()}
+        return _chosen(Path(what).name, "", outside.predictions, ({"classes": classes}, labels.task or task, None))
     if Path(what).is_file():
         return _chosen(Path(what).name, "", Predictions.read(Path(what)), ({}, task, None))
     folder, colon, member = what.rpartition(":")
