@@ -28,6 +28,7 @@ FLAGS = [
     "--no-first-run",
 ]
 DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
+PAPER = {"width": 720, "height": 1000}
 
 
 @pytest.fixture(scope="session")
@@ -94,6 +95,10 @@ def look(page, path: Path) -> None:
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"], "scrolls sideways on a phone"
     if keep:
         page.screenshot(path=Path(keep) / f"{path.stem}-phone.png", full_page=True)
+    page.set_viewport_size(PAPER)
+    page.emulate_media(media="print", color_scheme="dark")
+    assert page.evaluate("getComputedStyle(document.documentElement).colorScheme") == "light", "paper is white"
+    assert page.evaluate("document.documentElement.scrollWidth") <= PAPER["width"], "wider than a sheet of paper"
 
 
 def serious(page) -> list[str]:

@@ -131,6 +131,15 @@ def test_subgroups_count_every_unit_once_and_hide_levels_of_few_patients(tmp_pat
     assert [row[1] for row in rows] == ["a", "b", REST]
     assert set(data["site"]) == {"a", "b", REST}
     assert EMPTY not in data["site"]
+    lone = np.where(
+        question.unit == question.unit[question.rows.y == 1][0], "a", np.where(question.rows.y == 1, "c", "b")
+    )
+    lone[question.rows.y == 0] = np.where(np.arange(len(question)) % 2, "a", "b")[question.rows.y == 0]
+    _, few = subgroup_items(
+        "t", question, operate(question, FEW)[0], pd.DataFrame({"s": lone}, index=question.unit), FEW
+    )
+    assert few["s"]["a"]["positives"] == 1
+    assert np.isnan(few["s"]["a"]["AUC"].value), "one positive has no interval, however often it is drawn"
     alone = question.take(site == "b")
     assert data["site"]["b"]["AUC"].value == auc(alone.rows.y, alone.rows.p, None)
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from radboost.data.folder import read_json
 from radboost.report.evaluation.subject import Subject
@@ -128,6 +129,7 @@ def _epochs(table: pd.DataFrame) -> list[Item]:
                     label=f"fold {fold}",
                 )
             axes.set(xlabel="epoch, all stages", ylabel=plain(name))
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
             axes.legend()
 
         last = table.groupby("fold")[name].last().mean()

@@ -271,7 +271,7 @@ def _methods(settings: Settings, blocks: Sequence[Block]) -> Section:
     said = (
         f"Predictions are out of fold ({len(folds)} folds): no model saw a patient whom it predicts."
         if len(folds) > 1
-        else "The units stand in no fold: they are new exams, or predictions made elsewhere."
+        else "The units stand in one fold or none: new exams, one fold of a training, or predictions made elsewhere."
     )
     notes = (
         f"{said} Every unit counts by its task weight; units of weight 0 and without a label are left out.",

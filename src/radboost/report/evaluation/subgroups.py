@@ -166,8 +166,9 @@ def subgroup_items(
     who = isolate(question.positive)
     heading = ("column", "level", "units", "patients", "positive", *METRICS)
     notes = (
-        f"Levels of fewer than {FEWEST} patients, and those beyond {LEVELS}, are put together. Sensitivity and "
-        f"specificity at {operated.name}. Many intervals are looked at: one in twenty misses by chance.",
+        f"Levels of fewer than {FEWEST} patients, and those beyond {LEVELS}, are put together; an AUC needs {FEWEST} "
+        f"patients with and {FEWEST} without. Sensitivity and specificity at {operated.name}. Many intervals are "
+        "looked at: one in twenty misses by chance.",
     )
     table = Table(f"{name}-subgroups", f"Subgroups for {who}. {_verdict(drawn)}", heading, rows, notes)
     return [_forest(f"{name}-subgroups", drawn, _whole(question, settings), who), table], data
@@ -180,6 +181,9 @@ def _measured(part: Question, called: npt.NDArray[np.bool_], settings: Settings)
     rows, n, groups = part.rows, len(part), part.groups
     found = clustered_estimates({"AUC": auc, "log loss": log_loss}, rows, settings.how)
     yes, w = rows.y == 1, rows.weight
+    if min(len(np.unique(rows.group[side])) for side in (yes, ~yes)) < FEWEST:
+        # Drawing one patient with a positive again and again tells nothing of others.
+        found["AUC"] = Estimate(rows=n, groups=groups)
     columns = np.stack([w * (yes & called), w * yes, w * (~yes & ~called), w * ~yes, w * (yes - rows.p), w], axis=1)
     band = clustered_sums(columns, rows.group, lambda sums: divided(sums[::2], sums[1::2]), settings.how)
     names = ("sensitivity", "specificity", "rate, less that predicted")

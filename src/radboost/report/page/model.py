@@ -44,8 +44,8 @@ class Number:
     def text(self) -> str:
         """As it is read.
 
-        >>> Number(0.8126, 0.75, 0.861).text, Number(float("nan")).text
-        ('0.813 [0.750, 0.861]', '–')
+        >>> Number(0.8126, 0.75, 0.861).text, Number(float("nan")).text, Number(-0.0001).text
+        ('0.813 [0.750, 0.861]', '–', '0.000')
         """
         if math.isnan(self.value):
             return "–"
@@ -53,7 +53,8 @@ class Number:
         return f"{shown} [{self._one(self.low)}, {self._one(self.high)}]" if self.has_interval else shown
 
     def _one(self, value: float, *, signed: bool = False) -> str:
-        text = f"{value:{'+' if signed else ''},.{self.digits}f}"
+        # Adding 0 takes the sign off what rounds to nothing.
+        text = f"{round(value, self.digits) + 0.0:{'+' if signed else ''},.{self.digits}f}"
         return text.replace("-", MINUS)
 
 
