@@ -181,6 +181,11 @@ def test_of_many_members_the_least_loss_is_taken_and_the_page_says_so(tmp_path):
     assert "chosen on the units" in subject.notes[0]
     page = evaluation_page([subject], FEW)
     assert any(item.title.startswith("Members of") for item in page.items)
+    wide = frame.pivot(index="unit", columns="member", values="p")
+    (members,) = [item for item in page.items if item.title.startswith("Members of")]
+    found = members.items[-1].rows[0][-1]
+    assert found.value == pytest.approx(np.corrcoef(np.log(wide / (1 - wide)), rowvar=False)[0, 1], abs=1e-6)
+    assert found.low < found.value < found.high
     with pytest.raises(UserError, match="between 0 and 1"):
         Settings(specificity=1.0)
 

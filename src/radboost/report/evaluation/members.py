@@ -5,11 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
 from radboost.data.predictions import Block, member_name
-from radboost.metrics import Estimate, Metric, Scored, auc, clustered_estimates, log_loss
+from radboost.metrics import (
+    Band,
+    Estimate,
+    Metric,
+    Scored,
+    auc,
+    clustered_estimates,
+    clustered_sums,
+    divided,
+    log_loss,
+)
+from radboost.metrics.inputs import FloatArray
 from radboost.report.evaluation.numbers import number
 from radboost.report.evaluation.subject import Settings, Subject
 from radboost.report.page import Cell, Figure, Item, Number, Section, Table, colour, draw, isolate, plain
@@ -38,7 +50,7 @@ def members_section(subject: Subject, settings: Settings) -> Section | None:
         return None
     items: list[Item] = []
     for block in blocks:
-        items += [_scores(block, settings), *_correlations(block)]
+        items += [_scores(block, settings), *_correlations(block, settings)]
     name = isolate(subject.name.partition(":")[0])
     return Section(f"Members of {name}", tuple(items), "Every member of the run on the same units, out of fold.")
 
@@ -84,27 +96,29 @@ def _scores(block: Block, settings: Settings) -> Table:
     return Table(f"members-{block.target}", caption, ("member", "units", *metrics), rows)
 
 
-def _correlations(block: Block) -> list[Item]:
+def _correlations(block: Block, settings: Settings) -> list[Item]:
     p = np.clip(block.p[..., -1], CLIP, 1 - CLIP)
-    known = ~np.isnan(p).any(axis=1)
+    known = ~np.isnan(p).any(axis=1) & (block.task_weight > 0)
     logit = np.log(p[known] / (1 - p[known]))
     keep = [k for k in range(logit.shape[1]) if len(logit) > 2 and logit[:, k].std() > 1e-9][:MOST]
     if len(keep) < 2:
         return []
     names = [member_name(*block.members[k]) for k in keep]
-    found = np.corrcoef(logit[:, keep], rowvar=False)
+    first, second = np.triu_indices(len(keep), 1)
+    band = _paired(logit[:, keep], block.task_weight[known], block.group[known], settings)
+    found = np.eye(len(keep))
+    found[first, second] = found[second, first] = band.value
+    order = np.argsort(band.value, kind="stable")
     rows: list[tuple[Cell, ...]] = [
-        (name, *(Number(float(v), digits=2) for v in line)) for name, line in zip(names, found, strict=True)
+        (names[first[k]], names[second[k]], Number(float(band.value[k]), float(band.low[k]), float(band.high[k]), 2))
+        for k in order
     ]
-    off = np.where(np.eye(len(keep), dtype=bool), np.inf, found)
-    a, b = np.unravel_index(int(off.argmin()), off.shape)
-    said = (
-        f"Over {len(logit):,} units the least alike are {isolate(names[a])} and {isolate(names[b])}, {found[a, b]:.2f}"
-    )
+    least = f"{isolate(names[first[order[0]]])} and {isolate(names[second[order[0]]])}, {found.min():.2f}"
+    said = f"Over {len(logit):,} units of {len(np.unique(block.group[known])):,} patients the least alike are {least}"
     table = Table(
         f"correlations-{block.target}",
-        f"Correlation of the members' logits for {isolate(block.target)}. {said}; what differs can gain by a blend.",
-        ("member", *names),
+        f"Correlation of the members' logits for {isolate(block.target)}, the least alike first: they gain by a blend.",
+        ("member", "and", "correlation"),
         rows,
     )
 
@@ -128,3 +142,22 @@ def _correlations(block: Block) -> list[Item]:
         draw(paint, width=5.2, height=4.6),
     )
     return [figure, table]
+
+
+def _paired(x: FloatArray, weight: FloatArray, group: npt.NDArray[np.generic], settings: Settings) -> Band:
+    """Weighted correlation of every pair of columns, in the order of `numpy.triu_indices`, with its interval."""
+    m = x.shape[1]
+    a, b = np.triu_indices(m)
+    # About its mean, so that the products' sums keep their digits.
+    x = x - np.average(x, axis=0, weights=weight)
+    columns = np.concatenate([weight[:, None], weight[:, None] * x, weight[:, None] * x[:, a] * x[:, b]], axis=1)
+    own = np.flatnonzero(a == b)
+    one, two = a[a != b], b[a != b]
+
+    def correlation(sums: FloatArray) -> FloatArray:
+        mean, product = sums[1 : m + 1] / sums[0], sums[m + 1 :] / sums[0]
+        covariance = product - mean[a] * mean[b]
+        size = np.sqrt(np.maximum(covariance[own], 0))
+        return divided(covariance[a != b], size[one] * size[two])
+
+    return clustered_sums(columns, group, correlation, settings.how)
