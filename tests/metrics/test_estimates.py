@@ -12,6 +12,7 @@ from scipy.stats import norm
 
 from radboost.metrics import (
     AveragePrecision,
+    Band,
     Bootstrap,
     Ladder,
     PartialAuc,
@@ -19,6 +20,7 @@ from radboost.metrics import (
     SensitivityAt,
     auc,
     brier,
+    clopper_pearson,
     clustered_bands,
     clustered_estimates,
     clustered_interval,
@@ -26,6 +28,7 @@ from radboost.metrics import (
     delong,
     divided,
     ece,
+    exact_where_flat,
     interpolated_roc,
     log_loss,
     pf1,
@@ -82,6 +85,15 @@ def test_ratios_are_drawn_by_group_and_a_bin_without_weight_has_none():
     assert found.low[0] < found.value[0] < found.high[0]
     assert found.value[0] == pytest.approx(rate)
     assert all(math.isnan(values[1]) for values in (found.value, found.low, found.high))
+
+
+def test_a_share_that_nobody_has_keeps_the_doubt_of_few_patients():
+    nothing = Band(np.array([0.0, 1.0, 0.0, 0.3]), np.array([0.0, 1.0, 0.0, 0.3]), np.array([0.0, 1.0, 0.2, 0.3]))
+    found = exact_where_flat(nothing, [5, 5, 5, 5])
+    assert (found.low[0], found.high[0]) == clopper_pearson(0, 5)
+    assert (found.low[1], found.high[1]) == clopper_pearson(5, 5)
+    assert (found.low[2], found.high[2], found.high[3]) == (0.0, 0.2, 0.3)
+    assert math.isnan(exact_where_flat(nothing, [0] * 4).high[0])
 
 
 def test_no_interval_from_one_group_no_row_or_too_few_replicates():

@@ -21,6 +21,7 @@ from radboost.metrics.estimates import (
     clustered_estimates,
     clustered_sums,
     divided,
+    exact_where_flat,
 )
 from radboost.metrics.exact import clopper_pearson
 from radboost.metrics.joint import JOINT, joint_log_loss, joint_rows
@@ -88,6 +89,7 @@ __all__ = [
     "delong_difference",
     "divided",
     "ece",
+    "exact_where_flat",
     "f1",
     "interpolated_roc",
     "joint_log_loss",

@@ -11,12 +11,22 @@ import numpy as np
 import numpy.typing as npt
 
 from radboost.metrics.clustered import Bootstrap, Scored, draws, percentiles
+from radboost.metrics.exact import clopper_pearson
 from radboost.metrics.inputs import FloatArray
 from radboost.metrics.ranked import Area, Ranked
 from radboost.metrics.scores import TERMS, Metric, auc
 from radboost.metrics.steps import Ladder, Steps
 
-__all__ = ["Band", "Curve", "Estimate", "clustered_bands", "clustered_estimates", "clustered_sums", "divided"]
+__all__ = [
+    "Band",
+    "Curve",
+    "Estimate",
+    "clustered_bands",
+    "clustered_estimates",
+    "clustered_sums",
+    "divided",
+    "exact_where_flat",
+]
 
 Curve: TypeAlias = Callable[[Steps], FloatArray]
 """Numbers (m,) from the running sums of a ranking, such as sensitivity at m false-positive rates."""
@@ -142,6 +152,26 @@ def clustered_sums(
     value = statistic(sums.sum(axis=0))
     drawn = [] if names.size < 2 else [statistic(counts @ sums) for counts in draws(names.size, how)]
     return Band(value, *_quantiles(drawn, value, how.level))
+
+
+def exact_where_flat(band: Band, groups: Sequence[int]) -> Band:
+    """Give shares of which all replicates are 0, or all 1, the exact binomial interval of so many groups.
+
+    A bootstrap of a share that nobody, or everybody, has never leaves it; with five groups the truth may still be far
+    away.
+
+    Parameters
+    ----------
+    band
+        Shares (k,) with their intervals.
+    groups
+        Groups that each share is of; 0 takes the interval away.
+    """
+    low, high = band.low.copy(), band.high.copy()
+    for k, count in enumerate(groups):
+        if band.low[k] == band.high[k] and band.value[k] in (0.0, 1.0):
+            low[k], high[k] = clopper_pearson(count if band.value[k] else 0, count)
+    return Band(band.value, low, high)
 
 
 def divided(top: FloatArray, bottom: FloatArray) -> FloatArray:

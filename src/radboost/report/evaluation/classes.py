@@ -15,6 +15,7 @@ from radboost.metrics import (
     clustered_estimates,
     clustered_sums,
     divided,
+    exact_where_flat,
     log_loss,
 )
 from radboost.metrics.inputs import FloatArray
@@ -49,6 +50,9 @@ def class_items(name: str, block: Block, classes: tuple[str, ...], settings: Set
         return divided(table, np.repeat(table.sum(axis=1, keepdims=True), k, axis=1)).ravel()
 
     band = clustered_sums(columns, known.group, shares, settings.how)
+    band = exact_where_flat(
+        band, np.repeat([len(np.unique(known.group[known.label == i])) for i in range(k)], k).tolist()
+    )
     share, low, high = (values.reshape(k, k) for values in (band.value, band.low, band.high))
     counts = np.bincount(cell, minlength=k * k).reshape(k, k)
     rows: list[tuple[Cell, ...]] = [

@@ -31,6 +31,8 @@ __all__ = ["blend_weights", "members_section"]
 MOST = 20
 """Members in the figure of correlations."""
 CLIP = 1e-6
+PAIRS = 15
+"""Pairs listed, the least alike."""
 
 
 def blend_weights(subject: Subject) -> dict[str, dict[str, float]]:
@@ -111,7 +113,7 @@ def _correlations(block: Block, settings: Settings) -> list[Item]:
     order = np.argsort(band.value, kind="stable")
     rows: list[tuple[Cell, ...]] = [
         (names[first[k]], names[second[k]], Number(float(band.value[k]), float(band.low[k]), float(band.high[k]), 2))
-        for k in order
+        for k in order[:PAIRS]
     ]
     least = f"{isolate(names[first[order[0]]])} and {isolate(names[second[order[0]]])}, {found.min():.2f}"
     said = f"Over {len(logit):,} units of {len(np.unique(block.group[known])):,} patients the least alike are {least}"

@@ -17,6 +17,7 @@ from radboost.metrics import (
     clustered_estimates,
     clustered_sums,
     divided,
+    exact_where_flat,
     log_loss,
     pf1,
     reliability,
@@ -82,7 +83,8 @@ def calibration_bins(question: Question, settings: Settings) -> tuple[Band, Band
     rate, error = (
         Band(*(part[cut] for part in (found.value, found.low, found.high))) for cut in (slice(k), slice(k, None))
     )
-    return rate, error
+    patients = [len(np.unique(rows.group[bins.bin == each])) for each in range(k)]
+    return exact_where_flat(rate, patients), error
 
 
 def number(estimate: Estimate, digits: int = 3, *, signed: bool = False) -> Number:

@@ -16,6 +16,7 @@ from radboost.metrics import (
     clopper_pearson,
     clustered_sums,
     divided,
+    exact_where_flat,
 )
 from radboost.metrics.inputs import FloatArray
 from radboost.report.evaluation.subject import Question, Settings
@@ -69,6 +70,7 @@ def operate(question: Question, settings: Settings) -> list[Operated]:
         cut = np.array([chosen[int(k)] for k in question.fold])
         called = question.rows.p >= cut
         rates = clustered_sums(_counted(question, called), question.rows.group, _rates, settings.how)
+        rates = exact_where_flat(rates, _patients(question, called))
         found.append(Operated(name, tuple(chosen.values()), called, rates, len(folds) > 1))
     return found
 
@@ -81,6 +83,13 @@ def _reached(question: Question, asked: SensitivityAt) -> float:
 def _counted(question: Question, called: np.ndarray) -> FloatArray:
     yes, w = question.rows.y == 1, question.rows.weight
     return np.stack([w * (yes & called), w * (~yes & called), w * (~yes & ~called), w * (yes & ~called)], axis=1)
+
+
+def _patients(question: Question, called: np.ndarray) -> list[int]:
+    """Patients that each of `RATES` is a share of; F1 is no share."""
+    yes = question.rows.y == 1
+    masks = (yes, ~yes, called, ~called, np.ones_like(yes))
+    return [*(len(np.unique(question.rows.group[mask])) for mask in masks), 0]
 
 
 def _rates(sums: FloatArray) -> FloatArray:

@@ -16,7 +16,7 @@ from radboost.data.cohort import Cohort
 from radboost.data.table import read_table
 from radboost.data.unit_table import linked_rows, unit_metadata
 from radboost.errors import TableError, offenders
-from radboost.metrics import Estimate, auc, clustered_estimates, clustered_sums, divided, log_loss
+from radboost.metrics import Estimate, auc, clustered_estimates, clustered_sums, divided, exact_where_flat, log_loss
 from radboost.report.evaluation.numbers import number
 from radboost.report.evaluation.operating import Operated
 from radboost.report.evaluation.subject import Question, Settings
@@ -186,6 +186,7 @@ def _measured(part: Question, called: npt.NDArray[np.bool_], settings: Settings)
         found["AUC"] = Estimate(rows=n, groups=groups)
     columns = np.stack([w * (yes & called), w * yes, w * (~yes & ~called), w * ~yes, w * (yes - rows.p), w], axis=1)
     band = clustered_sums(columns, rows.group, lambda sums: divided(sums[::2], sums[1::2]), settings.how)
+    band = exact_where_flat(band, [*(len(np.unique(rows.group[side])) for side in (yes, ~yes)), groups])
     names = ("sensitivity", "specificity", "rate, less that predicted")
     for k, name in enumerate(names):
         found[name] = Estimate(float(band.value[k]), float(band.low[k]), float(band.high[k]), n, groups)
