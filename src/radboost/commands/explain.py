@@ -32,7 +32,9 @@ def explain(
     method: Annotated[
         list[str] | None, typer.Option("--method", help="map, occlusion or none. [default: both]")
     ] = None,
-    window: Annotated[float, typer.Option("--window", help="Side of a window as a part of the crop.")] = 0.125,
+    hole: Annotated[
+        float, typer.Option("--hole", help="Side of the window that is taken out, as a part of the crop.")
+    ] = 0.125,
     step: Annotated[float, typer.Option("--step", help="From window to window, as a part of a window.")] = 0.5,
     fill: Annotated[str, typer.Option("--fill", help="What covers pixels: blur, black or grey.")] = "blur",
     crops: Annotated[int, typer.Option("--crops", min=1, help="Most crops a unit.")] = 8,
@@ -77,7 +79,7 @@ def explain(
         wanted = tuple(method or METHODS)
         if "none" in wanted and len(wanted) > 1:
             raise UserError("asks for maps and for none", where="--method", got=", ".join(wanted))
-        where = None if wanted == ("none",) else WhereConfig(wanted, window, step, fill, crops)
+        where = None if wanted == ("none",) else WhereConfig(wanted, hole, step, fill, crops)
         config = ExplainConfig(target, label, tuple(units or ()), most, where, frame_pixels, alike)
         how = PredictConfig(
             key=key,

@@ -52,7 +52,7 @@ class Windows:
         >>> Windows.over((7, 7), 1 / 8, 1).down[:2], len(list(Windows.over((512, 512), 1 / 8, 1 / 2)))
         (((0, 1), (1, 2)), 225)
         """
-        for where, value, most in (("--window", share, 0.5), ("--step", step, 1.0)):
+        for where, value, most in (("--hole", share, 0.5), ("--step", step, 1.0)):
             if not 0 < value <= most:
                 raise UserError("lies outside its range", where=where, got=value, do=f"Give above 0, at most {most:g}")
         side = max(1, round(share * max(shape)))

@@ -19,7 +19,7 @@ from radboost.pipeline.explain.where import CropMap
 def page(squares, radboost, new):
     out = squares / "page.html"
     learnt = ("--train", squares / "cohort", "--train-store", squares / "store", "--work", squares / "work")
-    quick = ("--window", 0.25, "--method", "map", "--workers", 1)
+    quick = ("--hole", 0.25, "--method", "map", "--workers", 1)
     radboost("explain", squares / "blend", "--exam", squares / "new", "--most", 2, *learnt, *quick, "--out", out)
     return out
 

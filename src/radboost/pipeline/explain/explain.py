@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -146,7 +146,8 @@ def explain(
     known = None if trained is None else Trained(system.runs[0][1], trained)
     told = []
     progress.start("explain", len(names))
-    with nullcontext([]) if config.where is None else exams.probes() as probes:
+    nothing: AbstractContextManager[list[Probe]] = nullcontext([])
+    with nothing if config.where is None else exams.probes() as probes:
         for name in names:
             asked = Asked(system, question, folds[name])
             told.append(_unit(asked, exams, name, _Means(config, known, probes)))
