@@ -42,6 +42,12 @@ def test_no_number_is_lost_where_names_become_alike():
     assert sorted(flat_numbers({"a:": 1, "a?": 2}).values()) == [1, 2]
 
 
+def test_a_number_is_named_once_by_what_it_is_about():
+    # As a report's page keeps them: holders say nothing, and a row repeats its target.
+    content = {"targets": {"any": {"numbers": [{"target": "any", "AUC": {"value": 0.5, "low": 0.25, "high": 0.75}}]}}}
+    assert flat_numbers(content) == {"any/AUC": 0.5, "any/AUC_low": 0.25, "any/AUC_high": 0.75}
+
+
 def test_intervals_rows_and_curves_are_told_apart():
     rows = [
         {"target": "any", "member": "mlp/image", "kind": "weighted", "auc": {"value": 0.7, "low": 0.6, "high": 0.8}},
@@ -117,7 +123,18 @@ def test_a_path_is_kept_back_whatever_option_it_is_given_to(name, text):
 
 
 def test_options_of_people_and_places_are_none_of_those_that_are_told():
-    assert not SPOKEN & {"only", "unit", "units", "exam", "group", "key", "ray_address", "split", "data_dir", "labels"}
+    assert not SPOKEN & {
+        "only",
+        "unit",
+        "units",
+        "exam",
+        "group",
+        "key",
+        "ray_address",
+        "results",
+        "data_dir",
+        "labels",
+    }
 
 
 def test_every_command_that_makes_something_can_be_tracked():

@@ -12,6 +12,8 @@ __all__ = ["flat_numbers", "safe_name"]
 
 LABELS = ("target", "part", "subgroup", "group", "name", "member", "metric", "kind")
 """Keys whose text tells one row of a list from another, in the order in which they are named."""
+HOLDERS = ("scores", "values", "numbers", "targets")
+"""Keys that hold what is asked for, and tell nothing of it."""
 LONGEST = 240
 _UNSAFE = re.compile(r"[^\w.\- /]", re.ASCII)
 _EMPTY_PARTS = re.compile(r"/(?:\.*/)+")
@@ -47,7 +49,8 @@ def flat_numbers(content: object) -> dict[str, float]:
     """
     found: dict[str, float] = {}
     for parts, value in _numbers(content, ()):
-        name = safe_name("/".join(part for part in parts if part))
+        # A row that says again whose it is does not say more.
+        name = safe_name("/".join(part for part, before in zip(parts, (None, *parts), strict=False) if part != before))
         if name in found:
             name = next(f"{name[: LONGEST - 8]}_{k}" for k in count(2) if f"{name[: LONGEST - 8]}_{k}" not in found)
         found[name] = value
@@ -80,7 +83,7 @@ def _of_mapping(content: Mapping[object, object], parts: tuple[str, ...]) -> Ite
     # Nearly all is regular, and scores are what is asked for: neither word tells anything from anything.
     inside = (*parts, *(str(each) for each in own if each != "regular"))
     for key, value in content.items():
-        yield from _numbers(value, inside if key in ("scores", "values") else (*inside, str(key)))
+        yield from _numbers(value, inside if key in HOLDERS else (*inside, str(key)))
 
 
 def _is_named(row: object) -> bool:

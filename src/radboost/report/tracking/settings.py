@@ -14,10 +14,10 @@ __all__ = ["HIDDEN", "SPOKEN", "path_kind", "resolved", "settings"]
 
 # fmt: off
 SPOKEN = frozenset((
-    "backbone", "calibrate", "class_weight", "crop", "decode", "device", "dtype", "engine", "finding", "folds",
-    "format", "frames", "head", "headers", "learner", "match_prevalence", "mean", "method", "missing", "model", "on",
-    "patches", "per_target", "points", "policy", "pool", "precision", "schedule", "sees", "space", "std", "target",
-    "task", "threshold", "window",
+    "allow_leak", "backbone", "by", "calibrate", "class_weight", "crop", "decode", "device", "dtype", "engine",
+    "fill", "finding", "folds", "format", "frames", "head", "headers", "label", "learner", "match_prevalence", "mean",
+    "metadata", "method", "missing", "model", "on", "patches", "per_target", "points", "policy", "pool", "precision",
+    "schedule", "sees", "space", "split", "std", "target", "task", "threshold", "to", "window",
 ))
 # fmt: on
 """Options whose text names a method, a metadata column or a number. Text of any other option is kept back: it may be an
