@@ -98,6 +98,14 @@ def test_a_long_table_is_turned_sorted_and_searched_in_the_browser(tmp_path, bro
     page.click("#many thead th:last-child button")
     page.click("#many thead th:last-child button")
     assert page.inner_text("#many tbody tr:first-child td") == "54,705.000"
+    # By keyboard alone: the first stop leads past the navigation, and a heading sorts.
+    page.reload()
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.className") == "skip"
+    page.focus("#many thead th:last-child button")
+    page.keyboard.press("Enter")
+    assert page.get_attribute("#many thead th:last-child", "aria-sort") == "ascending"
+    assert "ascending" in page.inner_text("#status")
     page.close()
 
 

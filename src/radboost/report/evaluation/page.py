@@ -277,7 +277,8 @@ def _methods(settings: Settings, blocks: Sequence[Block]) -> Section:
         f"{said} Every unit counts by its task weight; units of weight 0 and without a label are left out.",
         f"Intervals are the middle {how.level:.0%} of {how.replicates:,} bootstrap replicates that draw whole patients "
         f"with replacement (percentile method, seed {how.seed}). A number that fewer than 20 replicates define has "
-        "none; a share of none or all has the exact binomial interval of as many patients. The p-value of a paired difference in AUC is DeLong's, clustered by patient (Obuchowski 1997).",
+        "none; a share of none or all has the exact binomial interval of as many patients. The p-value of a paired "
+        "difference in AUC is DeLong's, clustered by patient (Obuchowski 1997).",
         "Partial areas are standardised so that chance has .5 (McClish 1989). Average precision is the sum of "
         "precisions weighed by the recall that they add. The calibration error (ECE) takes ten bins of equal weight; "
         "drawing patients adds noise to it, so that its interval lies high. Net benefit: Vickers and Elkin (2006). "
