@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from radboost.metrics import (
@@ -50,6 +52,9 @@ def estimates(question: Question, settings: Settings) -> dict[str, Estimate]:
     rows = question.rows
     found = clustered_estimates(metrics_asked(settings), rows, settings.how)
     n, groups = len(question), question.groups
+    patients = len(np.unique(rows.group[rows.y == 1]))
+    for name in [name for name in found if name.startswith("sensitivity")]:
+        found[name] = _settled(found[name], patients)
     _, error = calibration_bins(question, settings)
     found["calibration error (ECE)"] = Estimate(
         float(error.value[0]), float(error.low[0]), float(error.high[0]), n, groups
@@ -62,6 +67,12 @@ def estimates(question: Question, settings: Settings) -> dict[str, Estimate]:
         weighted = clustered_estimates({"AUC": auc, "log loss": log_loss}, aimed, settings.how)
         found |= {f"{name}, target weights": each for name, each in weighted.items()}
     return found
+
+
+def _settled(each: Estimate, patients: int) -> Estimate:
+    """Give a share of none or all of so many patients its exact interval."""
+    band = exact_where_flat(Band(*(np.array([v]) for v in (each.value, each.low, each.high))), [patients])
+    return replace(each, low=float(band.low[0]), high=float(band.high[0]))
 
 
 def calibration_bins(question: Question, settings: Settings) -> tuple[Band, Band]:

@@ -180,7 +180,7 @@ def _sentence(question: Question, found: dict[str, Estimate]) -> str:
         f"{isolate(question.positive)}: over {len(question):,} units of {question.groups:,} patients, "
         f"{question.positives:,} of them positive, the AUC is {number(area).text} ({order}), "
         f"and the log loss {number(found['log loss'], 4).text} is {worth} that of "
-        f"predicting the base rate for everybody, by {number(gain, 4, signed=True).text}."
+        f"predicting the base rate for everybody (gain {number(gain, 4, signed=True).text})."
     )
 
 
