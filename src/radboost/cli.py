@@ -15,6 +15,7 @@ from radboost.commands.crops import crops
 from radboost.commands.demo import demo
 from radboost.commands.doctor import doctor
 from radboost.commands.explain import explain
+from radboost.commands.explore import explore
 from radboost.commands.extract import extract
 from radboost.commands.fit_boost import fit_boost
 from radboost.commands.index import index
@@ -42,6 +43,7 @@ app = typer.Typer(
 for name, command in (
     ("index", index),
     ("crops", crops),
+    ("explore", explore),
     ("extract", extract),
     ("train", train),
     ("weights", weights),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,7 +11,12 @@ from radboost.commands.console import following, say, show
 from radboost.commands.options import Debug, Overwrite, Seed, Workers
 from radboost.commands.tracking import noted
 
+if TYPE_CHECKING:
+    from radboost.data.progress import Progress
+
 __all__ = ["demo"]
+
+EXPLORED = "explore.html"
 
 
 def demo(
@@ -35,7 +40,22 @@ def demo(
 
         result = run_demo(DemoConfig(out, patients, pixels, seed, workers, overwrite, task), progress)
         noted({"scores": result.rows})
+        _explore(out, seed, workers, progress)
     show(demo_table(result))
     say(f"everything lies in {out}:")
     for name, what in result.places:
         say(f"  {name:<18} {what}")
+    say(f"  {EXPLORED:<18} made by radboost explore: what is in the data, and how far the new exams lie from it")
+
+
+def _explore(out: Path, seed: int, workers: int | None, progress: Progress) -> None:
+    """Write the page on the cohort that was learnt from, beside the new exams'."""
+    from radboost.data.cohort import Cohort
+    from radboost.report.explore import ExploreConfig, explore
+    from radboost.report.page import write_page
+
+    progress.say("explore the cohort and the new exams")
+    config = ExploreConfig(crops=4, files=300, seed=seed, workers=workers)
+    page = explore(Cohort.load(out / "cohort"), Cohort.load(out / "work" / "cohort"), config, progress)
+    write_page(page, out / EXPLORED, overwrite=True)
+    noted(pages=[out / EXPLORED])

@@ -19,7 +19,16 @@ from radboost.metrics.ranked import Ranked
 from radboost.metrics.scores import TERMS, Metric, Ranks, auc
 from radboost.metrics.steps import Ladder
 
-__all__ = ["Bootstrap", "Difference", "Scored", "clustered_difference", "clustered_interval", "draws", "percentiles"]
+__all__ = [
+    "Bootstrap",
+    "Difference",
+    "Scored",
+    "clustered_difference",
+    "clustered_interval",
+    "drawn_sums",
+    "draws",
+    "percentiles",
+]
 
 _AT_ONCE = 2**20
 """Counts that are held at a time: 8 MB."""
@@ -171,6 +180,24 @@ def _blocks(groups: int, how: Bootstrap) -> Iterator[FloatArray]:
     step = max(1, _AT_ONCE // groups)
     for start in range(0, how.replicates, step):
         yield _drawn(random, groups, min(step, how.replicates - start))
+
+
+def drawn_sums(sums: FloatArray, how: Bootstrap) -> FloatArray:
+    """Sum the groups of each replicate.
+
+    Parameters
+    ----------
+    sums
+        Shape (groups, m): what each group adds.
+    how
+        Replicates and seed; the draws are those of `draws`.
+
+    Returns
+    -------
+    ndarray
+        Shape (replicates, m).
+    """
+    return np.concatenate([block @ sums for block in _blocks(len(sums), how)])
 
 
 @lru_cache(maxsize=4)

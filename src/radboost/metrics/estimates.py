@@ -10,7 +10,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from radboost.metrics.clustered import Bootstrap, Scored, draws, percentiles
+from radboost.metrics.clustered import Bootstrap, Scored, drawn_sums, draws, percentiles
 from radboost.metrics.exact import clopper_pearson
 from radboost.metrics.inputs import FloatArray
 from radboost.metrics.ranked import Area, Ranked
@@ -150,7 +150,7 @@ def clustered_sums(
     names, code = np.unique(group, return_inverse=True)
     sums = np.stack([np.bincount(code, column, names.size) for column in columns.T], axis=1)
     value = statistic(sums.sum(axis=0))
-    drawn = [] if names.size < 2 else [statistic(counts @ sums) for counts in draws(names.size, how)]
+    drawn = [] if names.size < 2 else [statistic(row) for row in drawn_sums(np.asarray(sums, np.float64), how)]
     return Band(value, *_quantiles(drawn, value, how.level))
 
 
