@@ -19,6 +19,7 @@ from radboost.data.task import Target
 from radboost.errors import UserError
 
 TREES = BoostConfig(learners=("logistic", "xgboost", "lightgbm"), workers=1)
+FEW = replace(TREES, blocks=("image",))
 TWO = (Target("cancer", "cancer"), Target("mass", "mass"))
 
 
@@ -38,7 +39,7 @@ def same(one: Run, two: Run) -> None:
 
 def test_a_run_that_was_ended_goes_on_and_ends_the_same(cohort_and_store, tmp_path: Path, monkeypatch) -> None:
     cohort, store = cohort_and_store
-    whole = fit_boost(cohort, [store], TREES)
+    whole = fit_boost(cohort, [store], FEW)
     fit, fitted = Work.fit, []
 
     def counted(self, job, *given):
@@ -49,10 +50,10 @@ def test_a_run_that_was_ended_goes_on_and_ends_the_same(cohort_and_store, tmp_pa
 
     monkeypatch.setattr(Work, "fit", counted)
     with pytest.raises(KeyboardInterrupt):
-        fit_boost(cohort, [store], TREES, keep=tmp_path / "fits")
+        fit_boost(cohort, [store], FEW, keep=tmp_path / "fits")
     done = list(fitted)
     fitted.clear()
-    resumed = fit_boost(cohort, [store], TREES, keep=tmp_path / "fits")
+    resumed = fit_boost(cohort, [store], FEW, keep=tmp_path / "fits")
     assert len(done) == 4
     assert len(fitted) == 2
     assert not set(done) & set(fitted), "nothing is fitted twice"
@@ -98,7 +99,7 @@ def test_a_kill_inside_a_job_costs_one_fit(cohort_and_store, tmp_path: Path, mon
 
 def test_fits_of_other_settings_are_not_reused(cohort_and_store, tmp_path: Path, monkeypatch) -> None:
     cohort, store = cohort_and_store
-    quick = replace(TREES, learners=("logistic",))
+    quick = replace(FEW, learners=("logistic",))
     fit_boost(cohort, [store], quick, keep=tmp_path)
     asked = []
     find = Kept.find

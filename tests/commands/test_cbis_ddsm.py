@@ -40,7 +40,7 @@ def test_patches_from_the_folder_to_a_blend(radboost, tmp_path):
     assert set(table.loc[table["y"] == 1, "class"]) == set(range(5))
 
 
-def test_abnormalities_to_a_risky_blend_for_another_population(radboost, tmp_path):
+def test_abnormalities_to_a_risky_blend_for_another_population(radboost, tmp_path, quick):
     write_cbis_ddsm(tmp_path / "data", PHANTOM)
     write_cbis_ddsm(tmp_path / "exams", EXAMS)
     cohort, target, store, run = (tmp_path / n for n in ("cohort", "target", "store", "run"))
@@ -50,7 +50,7 @@ def test_abnormalities_to_a_risky_blend_for_another_population(radboost, tmp_pat
     weights = tmp_path / "weights.csv"
     radboost("weights", cohort, "--target", target, "--on", "density", "--out", weights)
     radboost("extract", cohort, "--out", store, *NETWORK)
-    radboost("fit-boost", cohort, store, "--out", run, "--weights", weights, "--learner", "logistic")
+    radboost("fit-boost", cohort, store, "--out", run, "--weights", weights, *quick)
     for policy in ("safe", "risky"):
         radboost("blend", policy, run, "--out", tmp_path / policy)
     out = tmp_path / "predictions.csv"

@@ -12,6 +12,7 @@ from scipy.optimize import isotonic_regression
 
 from radboost.ensemble.logit import log_probabilities, softmax_pool, solve_logit
 from radboost.errors import UserError
+from radboost.metrics.platt import fit_platt
 
 __all__ = ["METHODS", "Calibrator", "fit_calibrator"]
 
@@ -103,8 +104,10 @@ def fit_calibrator(method: str, p: FloatArray, label: npt.NDArray[np.int64], wei
         return Calibrator("temperature", (_sharpness(log_probabilities(p), label, weight),))
     if method == "isotonic":
         return Calibrator("isotonic", steps=_steps(p, label, weight))
-    logs = _beta_logs(p) if method == "beta" else log_probabilities(p)[:, None]
-    found = solve_logit(logs, label, weight)
+    if method == "platt":
+        platt = fit_platt(p, label, weight)
+        return Calibrator("platt", (platt.slope,), platt.intercepts)
+    found = solve_logit(_beta_logs(p), label, weight)
     return Calibrator(method, tuple(found.weights.tolist()), tuple(found.intercepts.tolist()))
 
 

@@ -68,14 +68,15 @@ class Demo:
     patients: int
     pixels: int
     size: int
-    stage: int
-    pool: tuple[str, ...]
     folds: int
     learners: tuple[str, ...]
     units: str
     layout: str
     shift: str
     simulated: str
+    # Untrained late stages lose what untrained early ones still tell: AUC .67 against .87 on 400 breast patients.
+    stage: int = 1
+    pool: tuple[str, ...] = ("avg", "max")
 
 
 NEW_SITES: Mapping[int, float] = {1: 0.2, 2: 0.3, 3: 0.5}
@@ -156,9 +157,6 @@ DEMOS: dict[str, Demo] = {
             patients=120,
             pixels=1024,
             size=256,
-            # Untrained late stages lose what untrained early ones still tell: AUC .67 against .87 on 400 patients.
-            stage=1,
-            pool=("avg", "max"),
             folds=5,
             learners=DEFAULT_LEARNERS,
             units="breasts",
@@ -174,8 +172,6 @@ DEMOS: dict[str, Demo] = {
             patients=60,
             pixels=64,
             size=128,
-            stage=1,
-            pool=("avg", "max"),
             folds=3,
             # Six targets of a few thousand slices: heads over series would take most of the time.
             learners=("lightgbm",),
@@ -192,8 +188,6 @@ DEMOS: dict[str, Demo] = {
             patients=150,
             pixels=512,
             size=96,
-            stage=1,
-            pool=("avg", "max"),
             folds=5,
             learners=("logistic", "xgboost"),
             units="abnormalities",

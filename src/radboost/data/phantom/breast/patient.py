@@ -11,7 +11,7 @@ import numpy as np
 from radboost.data.phantom.breast.anatomy import Anatomy, draw_anatomy
 from radboost.data.phantom.breast.finding import Finding, draw_benign, draw_malignant
 from radboost.data.phantom.breast.machine import MACHINES, SITES, Machine
-from radboost.errors import UserError
+from radboost.data.phantom.ranges import check_ranges, is_mix, share
 
 __all__ = ["Breast", "BreastPhantom", "Patient", "View", "draw_patient"]
 
@@ -62,24 +62,14 @@ class BreastPhantom:
     test: bool = False
 
     def __post_init__(self) -> None:
+        advice = f"Give shares of at least 0, not all 0, for sites among {', '.join(map(str, SITES))}."
         checks = {
             "patients": (self.patients >= 1, "Ask for at least one patient."),
-            "seed": (self.seed >= 0, "Give a seed of at least 0."),
             "pixels": (64 <= self.pixels <= 8192, "Give between 64 and 8192 rows."),
-            "prevalence": (0 <= self.prevalence <= 1, "Give the share of breasts with cancer, 0 to 1."),
-            "first_patient": (self.first_patient >= 0, "Give an index of at least 0."),
-            "site_mix": (
-                bool(self.site_mix)
-                and set(self.site_mix) <= set(SITES)
-                and min(self.site_mix.values()) >= 0
-                and sum(self.site_mix.values()) > 0,
-                f"Give shares of at least 0, not all 0, for sites among {', '.join(map(str, SITES))}.",
-            ),
+            "prevalence": share(self.prevalence, "breasts with cancer"),
+            "site_mix": (is_mix(self.site_mix, SITES), advice),
         }
-        for name, (good, advice) in checks.items():
-            if not good:
-                msg = "value out of range"
-                raise UserError(msg, where=f"BreastPhantom.{name}", got=getattr(self, name), do=advice)
+        check_ranges(self, checks)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from radboost.data.phantom.breast.anatomy import Anatomy, draw_anatomy
-from radboost.errors import UserError
+from radboost.data.phantom.ranges import check_ranges, is_mix, share
 
 __all__ = ["Abnormality", "CbisPhantom", "FilmPatient", "Kind", "View", "draw_film_patient"]
 
@@ -62,23 +62,17 @@ class CbisPhantom:
     first_patient: int = 0
 
     def __post_init__(self) -> None:
-        mix = self.density_mix
+        advice = "Give shares of at least 0, not all 0, for densities among 1 to 4."
         checks = {
             "patients": (self.patients >= 1, "Ask for at least one patient."),
-            "seed": (self.seed >= 0, "Give a seed of at least 0."),
             "pixels": (128 <= self.pixels <= 8192, "Give between 128 and 8192 rows."),
-            "density_mix": (
-                bool(mix) and set(mix) <= set(_LETTERS) and min(mix.values()) >= 0 and sum(mix.values()) > 0,
-                "Give shares of at least 0, not all 0, for densities among 1 to 4.",
-            ),
-            "first_patient": (self.first_patient >= 0, "Give an index of at least 0."),
+            "density_mix": (is_mix(self.density_mix, _LETTERS), advice),
+            "malignant": share(self.malignant, "patients with cancer"),
+            "test": share(self.test, "patients in the test set"),
+            "swapped": share(self.swapped, "abnormalities"),
+            "resized": share(self.resized, "masks"),
         }
-        for name in ("malignant", "test", "swapped", "resized"):
-            checks[name] = (0 <= getattr(self, name) <= 1, "Give a share, 0 to 1.")
-        for name, (good, advice) in checks.items():
-            if not good:
-                msg = "value out of range"
-                raise UserError(msg, where=f"CbisPhantom.{name}", got=getattr(self, name), do=advice)
+        check_ranges(self, checks)
 
 
 @dataclass(frozen=True)

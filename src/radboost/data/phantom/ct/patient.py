@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from radboost.data.phantom.ct.bleed import KINDS, Bleed, draw_bleed
-from radboost.errors import UserError
+from radboost.data.phantom.ranges import check_ranges, share
 
 __all__ = ["FIELD_MM", "Anatomy", "HeadPatient", "HeadPhantom", "HeadSeries", "Scanner", "draw_head_patient"]
 
@@ -75,20 +75,15 @@ class HeadPhantom:
     def __post_init__(self) -> None:
         checks = {
             "patients": (self.patients >= 1, "Ask for at least one patient."),
-            "seed": (self.seed >= 0, "Give a seed of at least 0."),
             "pixels": (32 <= self.pixels <= 1024, "Give between 32 and 1024 rows."),
-            "prevalence": (0 <= self.prevalence <= 1, "Give the share of patients with a bleed, 0 to 1."),
-            "signed": (0 <= self.signed <= 1, "Give the share of patients, 0 to 1."),
+            "prevalence": share(self.prevalence, "patients with a bleed"),
+            "signed": share(self.signed, "patients"),
             "slices": (20 <= self.slices[0] <= self.slices[1] <= 80, "Give least and most slices between 20 and 80."),
             "repeated": (0 <= self.repeated <= 20, "Repeat at most 20 images."),
             "bad": (0 <= self.bad <= 10, "Ask for at most 10 bad images."),
-            "pale": (0 <= self.pale <= 1, "Give the share of a bleed's slices, 0 to 1."),
-            "first_patient": (self.first_patient >= 0, "Give an index of at least 0."),
+            "pale": share(self.pale, "a bleed's slices"),
         }
-        for name, (good, advice) in checks.items():
-            if not good:
-                msg = "value out of range"
-                raise UserError(msg, where=f"HeadPhantom.{name}", got=getattr(self, name), do=advice)
+        check_ranges(self, checks)
 
 
 @dataclass(frozen=True)

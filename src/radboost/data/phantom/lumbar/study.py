@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radboost.data.phantom.lumbar.planes import Plane, axial_planes, sagittal_planes
-from radboost.errors import UserError
+from radboost.data.phantom.ranges import check_ranges, share
 
 __all__ = [
     "CONDITIONS",
@@ -84,19 +84,14 @@ class LumbarPhantom:
     def __post_init__(self) -> None:
         checks = {
             "studies": (self.studies >= 1, "Ask for at least one study."),
-            "seed": (self.seed >= 0, "Give a seed of at least 0."),
             "pixels": (48 <= self.pixels <= 1024, "Give between 48 and 1024 rows."),
             "severity": (-2 <= self.severity <= 2, "Give a shift from -2 to 2."),
-            "unlabelled": (0 <= self.unlabelled <= 1, "Give the share of grades, 0 to 1."),
-            "lacking": (0 <= self.lacking <= 1, "Give the share of studies, 0 to 1."),
-            "twice": (0 <= self.twice <= 1, "Give the share of studies, 0 to 1."),
-            "thick": (0 <= self.thick <= 1, "Give the share of studies, 0 to 1."),
-            "first_study": (self.first_study >= 0, "Give an index of at least 0."),
+            "unlabelled": share(self.unlabelled, "grades"),
+            "lacking": share(self.lacking, "studies"),
+            "twice": share(self.twice, "studies"),
+            "thick": share(self.thick, "studies"),
         }
-        for name, (good, advice) in checks.items():
-            if not good:
-                msg = "value out of range"
-                raise UserError(msg, where=f"LumbarPhantom.{name}", got=getattr(self, name), do=advice)
+        check_ranges(self, checks)
 
 
 @dataclass(frozen=True)
