@@ -132,6 +132,7 @@ class _Search:
         self.bound = [objective.bind(train) for train, _, _ in self.splits]
         self.whole = objective.bind(rows)
         self.weights = [float(held.weight.sum()) for _, held, _ in self.splits]
+        self._known: dict[Strengths, list[float]] = {}
 
     def run(self) -> Strengths:
         """Best strengths, all infinite where the gain over the base rate may be luck."""
@@ -174,9 +175,13 @@ class _Search:
         return float(np.average(self.losses(strengths), weights=self.weights))
 
     def losses(self, strengths: Strengths) -> list[float]:
-        """Loss of each split."""
-        held = [held for _, held, _ in self.splits]
-        return [_loss(h, p) for h, p in zip(held, self._predicted(strengths), strict=True)]
+        """Loss of each split; strengths that were tried come again in every sweep."""
+        found = self._known.get(strengths)
+        if found is None:
+            held = [held for _, held, _ in self.splits]
+            found = [_loss(h, p) for h, p in zip(held, self._predicted(strengths), strict=True)]
+            self._known[strengths] = found
+        return found
 
     def predictions(self, strengths: Strengths) -> FloatArray:
         return self._placed(self._predicted(strengths))
