@@ -132,7 +132,7 @@ class Learning(pl.LightningModule):
         # Mixed pictures have no label of their own to be scored by.
         self.learnt = self._judge(self._learnt).scores if self._learnt else {}
         for name, value in self.learnt.items():
-            self.log(f"train/{name}", value)
+            self.log(f"train/{name}", value, sync_dist=True)
         if self._plateau is not None:
             self._plateau.step(self.inner.scores["loss"])
 
@@ -179,7 +179,7 @@ class Learning(pl.LightningModule):
             return
         self.inner = self._judge(self._seen)
         for name, value in self.inner.scores.items():
-            self.log(f"inner/{name}", value)
+            self.log(f"inner/{name}", value, sync_dist=True)
 
     # What is our own.
 
