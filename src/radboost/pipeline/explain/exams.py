@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
+
 from radboost.booster.design import Design, build_design
 from radboost.data.cohort import Cohort
 from radboost.data.identity import keyed_hash, read_key
@@ -19,10 +21,10 @@ from radboost.extractor.config import ExtractConfig
 from radboost.extractor.extract import extract
 from radboost.extractor.probe import Probe
 from radboost.pipeline.explain.copies import Patient
-from radboost.pipeline.explain.system import System
+from radboost.pipeline.explain.system import Asked, FloatArray, Question, System
 from radboost.pipeline.prediction import PredictConfig, recipe_of
 
-__all__ = ["Exams", "new_exams", "stored_exams"]
+__all__ = ["Exams", "new_exams", "stored_exams", "unit_probabilities"]
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,21 @@ class Exams:
             raise LeakError("patients were learnt from under other folds", where=self.cohort.folder, got=got, do=do)
         found = zip(units["unit"], units["fold"], learnt, strict=True)
         return {str(unit): (int(fold),) if known else None for unit, fold, known in found}
+
+
+def unit_probabilities(system: System, exams: Exams, question: Question) -> FloatArray:
+    """Probability of each unit of `Cohort.units`, each by the models of `Exams.folds`."""
+    folds = exams.folds(system)
+    names = exams.cohort.units["unit"].tolist()
+    p = np.full(len(names), np.nan)
+    for which in dict.fromkeys(folds.values()):
+        rows = np.flatnonzero([folds[name] == which for name in names])
+        asked = Asked(system, question, which)
+        # Neighbours in the series are there only where the whole cohort is.
+        p[rows] = (
+            asked.probability(exams.design)[rows] if system.in_order else asked.probability(exams.design.take(rows))
+        )
+    return p
 
 
 def new_exams(system: System, data_dir: Path, work: Path, config: PredictConfig, progress: Progress) -> Exams:

@@ -14,7 +14,7 @@ from radboost.data.progress import Progress
 from radboost.errors import MismatchError, offenders
 from radboost.extractor.probe import Probe
 from radboost.pipeline.explain.alike import Alike, Trained
-from radboost.pipeline.explain.exams import Exams
+from radboost.pipeline.explain.exams import Exams, unit_probabilities
 from radboost.pipeline.explain.frames import Frame, frames
 from radboost.pipeline.explain.sanity import Sanity
 from radboost.pipeline.explain.system import Asked, Question, System
@@ -167,14 +167,7 @@ def chosen_units(system: System, exams: Exams, question: Question, config: Expla
             do = "Name units as the table does, or by their hashes"
             raise MismatchError("there are no such units", where="--units", got=offenders(unknown), do=do)
         return [str(names.get(u, short.get(u))) for u in config.units]
-    folds = exams.folds(system)
-    p = np.full(len(units), np.nan)
-    for which in dict.fromkeys(folds.values()):
-        rows = np.flatnonzero([folds[str(name)] == which for name in units["unit"]])
-        asked = Asked(system, question, which)
-        # Neighbours in the series are there only where the whole cohort is.
-        whole = asked.probability(exams.design) if system.in_order else None
-        p[rows] = asked.probability(exams.design.take(rows)) if whole is None else whole[rows]
+    p = unit_probabilities(system, exams, question)
     order = np.argsort(-p, kind="stable")[: config.most]
     return [str(units["unit"].iloc[k]) for k in order]
 

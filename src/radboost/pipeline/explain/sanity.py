@@ -23,7 +23,7 @@ from radboost.errors import TableError, UserError, offenders
 from radboost.extractor.probe import Probe, Vectors
 from radboost.metrics import clopper_pearson
 from radboost.pipeline.explain.copies import Patient
-from radboost.pipeline.explain.exams import Exams
+from radboost.pipeline.explain.exams import Exams, unit_probabilities
 from radboost.pipeline.explain.system import Asked, Question, System
 from radboost.pipeline.explain.where import CropMap, WhereConfig, explain_where
 
@@ -192,12 +192,10 @@ def _true_positives(
     folds = exams.folds(system)
     units = exams.cohort.units
     found, seen = [], set()
-    for unit, group in units[["unit", "group"]].itertuples(index=False):
-        asked = Asked(system, question, folds[str(unit)])
-        if unit not in planted.positive or group in seen:
-            continue
-        if float(exams.patient(str(unit)).probabilities(asked)[0]) >= threshold:
-            found.append((asked, str(unit)))
+    p = unit_probabilities(system, exams, question)
+    for row, (unit, group) in enumerate(units[["unit", "group"]].itertuples(index=False)):
+        if unit in planted.positive and group not in seen and p[row] >= threshold:
+            found.append((Asked(system, question, folds[str(unit)]), str(unit)))
             seen.add(group)
     return found
 

@@ -94,10 +94,10 @@ class CropMap:
 
     @property
     def hottest(self) -> tuple[float, float]:
-        """The map's highest point, (x, y) in pixels of the frame; of equals their centre."""
-        top = self.drawn >= self.drawn.max()
-        y, x = (float(places.mean()) + 0.5 for places in np.nonzero(top))
-        (point,) = self.placed.to_frame([[x, y]])
+        """The map's highest point, (x, y) in pixels of the frame; of equals the one nearest to their centre."""
+        tops = np.argwhere(self.drawn >= self.drawn.max())
+        y, x = tops[np.square(tops - tops.mean(axis=0)).sum(axis=1).argmin()]
+        (point,) = self.placed.to_frame([[x + 0.5, y + 0.5]])
         return float(point[0]), float(point[1])
 
     @property
