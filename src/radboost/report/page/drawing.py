@@ -159,6 +159,8 @@ def draw(paint: Callable[[Axes], None], *, width: float = 4.6, height: float = 3
             warnings.filterwarnings("ignore", message="Matplotlib currently does not support")
             # No date and no library version in the files.
             canvas.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
+            # Laid out once: the picture has the drawing's places.
+            canvas.set_layout_engine("none")
             canvas.savefig(png, format="png", dpi=DPI, metadata={"Software": None})
     # Controls in a name would turn the text round them, or make the file no XML at all.
     return Drawing(plain(svg.getvalue(), keep="\n\t"), png.getvalue())
