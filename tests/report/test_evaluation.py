@@ -96,6 +96,7 @@ def test_several_classes_and_hostile_names_in_a_browser(tmp_path, check_page):
     folder = write_page(page, tmp_path / "page.html")
     check_page(tmp_path / "page.html")
     text = (tmp_path / "page.html").read_text()
+    assert "there the model helps to decide" in text
     assert "<script>alert" not in text
     assert "\u202e" not in text
     assert "&lt;script&gt;alert(1)&lt;/script&gt;\\u202e=1" in text

@@ -41,16 +41,17 @@ def curve_figures(name: str, asked: Asked, settings: Settings) -> list[Figure]:
     if not useful:
         return []
     bands = [_bands(question, settings) for question, _ in useful]
+    names = [question.positive for question, _ in useful]
+    told = _gain(useful[-1][0], bands[-1])
     if len(bands) > 1:
         # Bands of several curves would hide one another.
         bands = [
             {name: replace(band, low=np.full_like(band.low, np.nan)) for name, band in own.items()} for own in bands
         ]
-    names = [question.positive for question, _ in useful]
     return [
         _roc(f"{name}-roc", useful, [band["roc"] for band in bands], settings),
         _precision(f"{name}-precision-recall", useful, [band["pr"] for band in bands]),
-        _decision(f"{name}-decision", useful, bands, names),
+        _decision(f"{name}-decision", useful, bands, names, told),
         _histogram(f"{name}-scores", useful),
         _f1(f"{name}-threshold", useful, bands),
     ]
@@ -180,7 +181,20 @@ def _precision(name: str, asked: Asked, bands: list[Band]) -> Figure:
     return Figure(name, caption, f"Precision against recall. {said}.", draw(paint))
 
 
-def _decision(name: str, asked: Asked, bands: list[dict[str, Band]], names: list[str]) -> Figure:
+def _gain(question: Question, found: dict[str, Band]) -> str:
+    """Say from where to where a decision gains by the model."""
+    cuts, rate = found["cuts"].value, question.rate
+    other = np.maximum(rate - (1 - rate) * cuts / (1 - cuts), 0)
+    better = cuts[1:][found["benefit"].low[1:] > other[1:]]
+    if not better.size:
+        return "Nowhere does the interval lie above both acting on all and on nobody: no decision is shown to gain."
+    return (
+        f"From {better[0]:.3f} to {better[-1]:.3f} the interval lies above acting on all and on nobody: there the model "
+        "helps to decide."
+    )
+
+
+def _decision(name: str, asked: Asked, bands: list[dict[str, Band]], names: list[str], said: str) -> Figure:
     def paint(axes: Axes) -> None:
         for k, found in enumerate(bands):
             _line(axes, k, found["cuts"].value, found["benefit"], _short(names[k]))
@@ -195,17 +209,7 @@ def _decision(name: str, asked: Asked, bands: list[dict[str, Band]], names: list
         axes.set(xlabel="probability from which one would act", ylabel="net benefit", ylim=(-0.3 * top, 1.25 * top))
         axes.legend(loc="upper right")
 
-    first = bands[0]
-    cuts, rate = first["cuts"].value, asked[0][0].rate
-    other = np.maximum(rate - (1 - rate) * cuts / (1 - cuts), 0)
-    better = cuts[1:][first["benefit"].low[1:] > other[1:]]
-    said = (
-        f"From {better[0]:.3f} to {better[-1]:.3f} the interval lies above acting on all and on nobody: there the "
-        "model helps to decide."
-        if better.size
-        else "Nowhere does the interval lie above both acting on all and on nobody: no decision is shown to gain."
-    )
-    who = isolate(asked[0][0].positive)
+    who = isolate(asked[-1][0].positive)
     caption = f"Decision curve: true positives a unit, less what the false ones cost at that threshold. {who}: {said}"
     return Figure(name, caption, f"Net benefit against the threshold. {said}", draw(paint))
 
