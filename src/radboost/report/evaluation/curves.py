@@ -185,12 +185,14 @@ def _gain(question: Question, found: dict[str, Band]) -> str:
     """Say from where to where a decision gains by the model."""
     cuts, rate = found["cuts"].value, question.rate
     other = np.maximum(rate - (1 - rate) * cuts / (1 - cuts), 0)
-    better = cuts[1:][found["benefit"].low[1:] > other[1:]]
-    if not better.size:
+    places = np.flatnonzero(found["benefit"].low[1:] > other[1:]) + 1
+    if not places.size:
         return "Nowhere does the interval lie above both acting on all and on nobody: no decision is shown to gain."
+    # The longest stretch without a gap.
+    stretch = max(np.split(places, np.flatnonzero(np.diff(places) > 1) + 1), key=len)
     return (
-        f"From {better[0]:.3f} to {better[-1]:.3f} the interval lies above acting on all and on nobody: there the model "
-        "helps to decide."
+        f"From {cuts[stretch[0]]:.3f} to {cuts[stretch[-1]]:.3f} the interval lies above acting on all and on nobody: "
+        "there the model helps to decide."
     )
 
 
