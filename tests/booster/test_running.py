@@ -196,7 +196,7 @@ def test_seeds_are_averaged_and_the_first_is_the_one_alone(cohort_and_store) -> 
 
 def test_a_fit_on_all_rows_stands_beside_the_folds(cohort_and_store, tmp_path: Path) -> None:
     cohort, store = cohort_and_store
-    quick = replace(TREES, learners=("logistic",))
+    quick = replace(FEW, learners=("logistic",))
     plain = fit_boost(cohort, [store], quick)
     run = fit_boost(cohort, [store], replace(quick, refit=True))
     same(plain, run)
