@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -69,6 +70,8 @@ def train(
 
         # Before torch is imported, so that a wrong path is told at once.
         found = Cohort.load(cohort)
+        # Likewise: threads that spin while they wait for one another take what other work on the machine needs.
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         from radboost.extractor.train import need_extra
 
         need_extra()
