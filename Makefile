@@ -7,7 +7,7 @@ READY := .venv/.ready
 # Torch takes three times as long to import from source, and tests start many processes.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test lint check proof clean
+.PHONY: demo test lint check proof backbone clean
 .DEFAULT_GOAL := check
 
 demo: $(READY)
@@ -26,6 +26,10 @@ check: lint test
 
 proof: $(READY)
 	$(BIN)/python -m pytest -m proof -rA
+
+# The small network that comes with radboost, made anew: a few minutes.
+backbone: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/backbone.py
 
 clean:
 	rm -rf .venv radboost-demo build

@@ -9,6 +9,7 @@ import pytest
 from radboost.booster import boosting
 from radboost.data.phantom.ct import HeadPhantom, write_rsna_ich
 from radboost.errors import UserError
+from radboost.extractor.backbone import read_card
 from radboost.pipeline import demo as module
 from radboost.pipeline.demo import DemoConfig, run_demo
 from radboost.pipeline.demo_tasks import DEMOS, get_demo
@@ -25,9 +26,10 @@ def write_few(out, cast, progress, workers):
 def test_head_ct_from_phantom_to_the_gain_over_the_prior(tmp_path, monkeypatch):
     small = replace(get_demo("rsna-ich"), write=write_few, size=32, folds=2, learners=("lightgbm",))
     monkeypatch.setitem(DEMOS, "rsna-ich", small)
-    monkeypatch.setattr(module, "BACKBONE", "test_resnet")
+    monkeypatch.setattr(module, "UNTRAINED", ("test_resnet", 1))
     monkeypatch.setattr(boosting, "ROUNDS", 6)
-    found = run_demo(DemoConfig(tmp_path / "demo", patients=12, pixels=32, seed=1, workers=1, task="rsna-ich"))
+    small_one = {"patients": 12, "pixels": 32, "seed": 1, "workers": 1, "random_init": 1}
+    found = run_demo(DemoConfig(tmp_path / "demo", task="rsna-ich", **small_one))
     rows = {row.name: row for row in found.rows}
     assert list(rows) == [
         *("prior", "metadata only", "images only", "blend safe"),
@@ -49,4 +51,11 @@ def test_head_ct_from_phantom_to_the_gain_over_the_prior(tmp_path, monkeypatch):
 def test_a_task_without_a_demo_is_named(tmp_path):
     with pytest.raises(UserError, match=r"has no demo \(got nothing\). Give one of rsna-breast, rsna-ich"):
         run_demo(DemoConfig(tmp_path / "demo", task="nothing"))
+    assert not (tmp_path / "demo").exists()
+
+
+def test_the_network_is_not_judged_on_patients_that_it_was_trained_on(tmp_path):
+    seed = read_card(module.BACKBONE).seeds[0]
+    with pytest.raises(UserError, match="would judge a network on what it was trained on"):
+        run_demo(DemoConfig(tmp_path / "demo", seed=seed))
     assert not (tmp_path / "demo").exists()

@@ -28,6 +28,9 @@ def demo(
     pixels: Annotated[
         int | None, typer.Option("--pixels", min=64, help="Rows of an image. [default: 1024; 64 of head CT]")
     ] = None,
+    random_init: Annotated[
+        int | None, typer.Option("--random-init", help="An untrained network, from this seed.")
+    ] = None,
     seed: Seed = 0,
     workers: Workers = None,
     overwrite: Overwrite = False,
@@ -38,7 +41,8 @@ def demo(
         from radboost.pipeline.demo import DemoConfig, run_demo
         from radboost.report.summaries import demo_table
 
-        result = run_demo(DemoConfig(out, patients, pixels, seed, workers, overwrite, task), progress)
+        asked = DemoConfig(out, patients, pixels, seed, workers, overwrite, task, random_init)
+        result = run_demo(asked, progress)
         noted({"scores": result.rows})
         _explore(out, seed, workers, progress)
     show(demo_table(result))

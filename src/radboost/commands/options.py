@@ -66,7 +66,9 @@ Checkpoint = Annotated[
 FromTraining = Annotated[
     Path | None, typer.Option("--training", help="Networks of `radboost train`, on crops like theirs.")
 ]
-Backbone = Annotated[str, typer.Option("--backbone", help="A timm model, hf-hub:ORG/NAME or transformers:ORG/NAME.")]
+Backbone = Annotated[
+    str, typer.Option("--backbone", help="A timm model, radboost:phantom, hf-hub:ORG/NAME or transformers:ORG/NAME.")
+]
 Pools = Annotated[
     list[str] | None,
     typer.Option("--pool", help="avg, max, avgmax, cls, token-mean, channelmax:K or, of a training, head; repeats."),

@@ -20,7 +20,8 @@ from radboost.ensemble.blend import fit_blend
 from radboost.ensemble.policy import Policy
 from radboost.ensemble.result import BlendConfig, BlendResult
 from radboost.ensemble.score import Estimate
-from radboost.extractor.backbone import BackboneConfig
+from radboost.errors import UserError
+from radboost.extractor.backbone import BackboneConfig, read_card
 from radboost.extractor.config import ExtractConfig
 from radboost.extractor.extract import extract
 from radboost.metrics import JOINT, Bootstrap
@@ -31,7 +32,10 @@ from radboost.pipeline.prediction import PredictConfig, predict_exams, write_pre
 
 __all__ = ["DemoConfig", "DemoResult", "DemoRow", "run_demo"]
 
-BACKBONE = "resnet18"
+BACKBONE = "radboost:phantom"
+"""Comes with radboost; trained on synthetic images of other seeds and settings than any demo's."""
+UNTRAINED = ("resnet18", 1)
+"""Network and stage where weights are random: untrained late stages lose what untrained early ones still tell."""
 
 Measured = tuple[float, float, float]
 NOT_MEASURED: Measured = (float("nan"),) * 3
@@ -50,13 +54,15 @@ class DemoConfig:
     pixels
         Rows of an image; None likewise.
     seed
-        Of the phantom, the network and the folds.
+        Of the phantom and the folds.
     workers
         Processes; None for one a core.
     overwrite
         Replace an earlier demo.
     task
         One of `radboost.pipeline.demo_tasks.DEMOS`.
+    random_init
+        Seed of an untrained network, in the place of the one that comes with radboost.
     """
 
     out: Path
@@ -66,6 +72,16 @@ class DemoConfig:
     workers: int | None = None
     overwrite: bool = False
     task: str = "rsna-breast"
+    random_init: int | None = None
+
+    @property
+    def backbone(self) -> BackboneConfig:
+        """The network."""
+        demo = self.demo
+        if self.random_init is None:
+            return BackboneConfig(BACKBONE, size=demo.size, pool=demo.pool)
+        name, stage = UNTRAINED
+        return BackboneConfig(name, random_init=self.random_init, size=demo.size, pool=demo.pool, stage=stage)
 
     @property
     def demo(self) -> Demo:
@@ -116,6 +132,10 @@ def run_demo(config: DemoConfig, progress: Progress | None = None) -> DemoResult
     """
     progress, demo = progress or Silent(), config.demo
     refuse_existing(config.out, "demo", config.overwrite)
+    seeds = read_card(BACKBONE).seeds
+    if config.seed in seeds and config.random_init is None:
+        do = "Give another seed: the demo's network has learnt from synthetic patients of this one"
+        raise UserError("would judge a network on what it was trained on", where="--seed", got=config.seed, do=do)
     with new_folder(config.out, "demo", overwrite=config.overwrite):
         pass  # claims the place, and clears an earlier demo; each step then writes its own result whole
     config.out.mkdir(parents=True, exist_ok=True)
@@ -161,8 +181,8 @@ def _learn(config: DemoConfig, data: Path, new: Path, progress: Progress) -> tup
     made = IndexConfig(folds=FoldSpec(demo.folds), seed=config.seed, workers=config.workers)
     cohort = index(data, task, made, progress).cohort.save(out / "cohort")
     pixels = PixelPolicy.of(task.images.crop, demo.size, task.images.windows)
-    backbone = BackboneConfig(BACKBONE, random_init=config.seed, size=demo.size, pool=demo.pool, stage=demo.stage)
-    store = extract(cohort, out / "store", ExtractConfig(backbone, pixels, workers=config.workers), progress).store
+    asked = ExtractConfig(config.backbone, pixels, workers=config.workers)
+    store = extract(cohort, out / "store", asked, progress).store
     weights = demo.weigh(cohort, data, new, config.workers)
     weights.to_csv(out / "weights.csv", index=False)
     boost = BoostConfig(
@@ -227,7 +247,9 @@ def _notes(config: DemoConfig, cohort: Cohort, new: Mapping[str, tuple[ExternalS
         f"from {demo.shift}. 95 % intervals by bootstrap over patients.",
         "Paired by patient, the safe blend is better than the prior on the new exams by "
         f"{value:.4f} [{low:.4f}, {high:.4f}] nats.",
-        f"The backbone, the first stage of {BACKBONE}, was never trained: its weights are random.",
+        f"The backbone, {BACKBONE}, was trained on other synthetic images (docs/shipped.md)."
+        if config.random_init is None
+        else f"The backbone, the first stage of {UNTRAINED[0]}, was never trained: its weights are random.",
         "Weighted rows are judged out of fold under weights that simulate the new exams' "
         f"{demo.simulated} (weights.csv).",
     )

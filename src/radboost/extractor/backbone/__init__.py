@@ -9,6 +9,7 @@ from radboost.extractor.backbone.folds import (
 )
 from radboost.extractor.backbone.load import Backbone, input_size
 from radboost.extractor.backbone.pooling import POOLS, feature_map, map_shape, pooled_without
+from radboost.extractor.backbone.shipped import ShippedCard, read_card, shipped_names
 from radboost.extractor.backbone.weights import checkpoint_sha256, fit_weights, weights_sha256
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "Backbone",
     "BackboneConfig",
     "FoldBackbone",
+    "ShippedCard",
     "checkpoint_sha256",
     "feature_map",
     "fit_weights",
@@ -24,6 +26,8 @@ __all__ = [
     "map_shape",
     "parameter_blocks",
     "pooled_without",
+    "read_card",
+    "shipped_names",
     "trained_state",
     "weights_sha256",
 ]

@@ -26,10 +26,10 @@ class BackboneConfig:
     Attributes
     ----------
     name
-        A timm model, with or without a tag (``resnet10t.c3_in1k``); ``hf-hub:ORG/NAME``, a timm model on the hub; or
-        ``transformers:ORG/NAME``, a model of the transformers library. ``transformers:FOLDER``, with a folder that
-        begins with ``/``, ``.`` or ``~``, stands for the checkpoint FOLDER under the name of its config's model type,
-        so that no path is kept.
+        A timm model, with or without a tag (``resnet10t.c3_in1k``); ``radboost:NAME``, a small network that comes with
+        radboost; ``hf-hub:ORG/NAME``, a timm model on the hub; or ``transformers:ORG/NAME``, a model of the
+        transformers library. ``transformers:FOLDER``, with a folder that begins with ``/``, ``.`` or ``~``, stands for
+        the checkpoint FOLDER under the name of its config's model type, so that no path is kept.
     checkpoint
         File of weights, .safetensors or a state dict in .pt or .pth. For a transformers model also the folder that its
         `save_pretrained` wrote; and the folder of a training, whose networks then take the place of one.

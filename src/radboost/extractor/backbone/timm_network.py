@@ -16,6 +16,7 @@ from radboost.extractor.backbone.config import HF_HUB, BackboneConfig
 from radboost.extractor.backbone.hub import with_pretrained
 from radboost.extractor.backbone.network import Network, size_error
 from radboost.extractor.backbone.pooling import Layout
+from radboost.extractor.backbone.shipped import SHIPPED, read_card, shipped_state
 from radboost.extractor.backbone.weights import fit_weights, read_checkpoint
 
 __all__ = ["timm_network", "timm_size"]
@@ -32,6 +33,9 @@ def timm_network(config: BackboneConfig) -> Network:
     else:
         model = _pretrained(config)
     settings: dict[str, Any] = timm.data.resolve_model_data_config(model)  # type: ignore[attr-defined, no-untyped-call]
+    if config.name.startswith(SHIPPED):
+        card = read_card(config.name)
+        settings = {"mean": card.mean, "std": card.std}
     _behead(model, config.name)
     if config.stage is not None:
         model = _Stage(model, config)
@@ -52,6 +56,8 @@ def timm_size(config: BackboneConfig) -> int:
         A model on the hub cannot be had.
     """
     _known(config.name)
+    if config.name.startswith(SHIPPED):
+        return read_card(config.name).size
     if config.name.startswith(HF_HUB):
         repository = config.name.removeprefix(HF_HUB)
         settings: Any = with_pretrained(config.name, lambda: timm.models.load_model_config_from_hf(repository))[0]
@@ -113,6 +119,9 @@ class _Stage(nn.Module):
 def _known(name: str) -> None:
     if name.startswith(HF_HUB):
         return
+    if name.startswith(SHIPPED):
+        read_card(name)
+        return
     if timm.is_model(name):
         try:
             timm.models.get_pretrained_cfg(name)
@@ -127,6 +136,9 @@ def _known(name: str) -> None:
 
 
 def _build(config: BackboneConfig, *, pretrained: bool) -> nn.Module:
+    if config.name.startswith(SHIPPED):
+        card = read_card(config.name)
+        return timm.create_model(card.architecture, pretrained=False, num_classes=0, **card.arguments)
     settings = None if config.name.startswith(HF_HUB) else timm.models.get_pretrained_cfg(config.name)
     # Networks with position embeddings are built for one size; convolutional ones take any, and know no such argument.
     sized = settings is None or settings.fixed_input_size
@@ -155,6 +167,10 @@ def _seeded(config: BackboneConfig, seed: int) -> nn.Module:
 
 
 def _pretrained(config: BackboneConfig) -> nn.Module:
+    if config.name.startswith(SHIPPED):
+        model = _seeded(config, 0)
+        model.load_state_dict(shipped_state(config.name))
+        return model
     if not config.name.startswith(HF_HUB):
         settings = timm.models.get_pretrained_cfg(config.name)
         if settings is None or not settings.has_weights:
