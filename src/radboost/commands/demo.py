@@ -28,8 +28,8 @@ def demo(
     pixels: Annotated[
         int | None, typer.Option("--pixels", min=64, help="Rows of an image. [default: 1024; 64 of head CT]")
     ] = None,
-    random_init: Annotated[
-        int | None, typer.Option("--random-init", help="An untrained network, from this seed.")
+    backbone: Annotated[
+        str | None, typer.Option("--backbone", help="radboost:phantom, for example. [default: an untrained one]")
     ] = None,
     seed: Seed = 0,
     workers: Workers = None,
@@ -41,7 +41,7 @@ def demo(
         from radboost.pipeline.demo import DemoConfig, run_demo
         from radboost.report.summaries import demo_table
 
-        asked = DemoConfig(out, patients, pixels, seed, workers, overwrite, task, random_init)
+        asked = DemoConfig(out, patients, pixels, seed, workers, overwrite, task, backbone)
         result = run_demo(asked, progress)
         noted({"scores": result.rows})
         _explore(out, seed, workers, progress)

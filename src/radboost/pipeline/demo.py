@@ -21,7 +21,7 @@ from radboost.ensemble.policy import Policy
 from radboost.ensemble.result import BlendConfig, BlendResult
 from radboost.ensemble.score import Estimate
 from radboost.errors import UserError
-from radboost.extractor.backbone import BackboneConfig, read_card
+from radboost.extractor.backbone import BackboneConfig, read_card, shipped_names
 from radboost.extractor.config import ExtractConfig
 from radboost.extractor.extract import extract
 from radboost.metrics import JOINT, Bootstrap
@@ -32,8 +32,6 @@ from radboost.pipeline.prediction import PredictConfig, predict_exams, write_pre
 
 __all__ = ["DemoConfig", "DemoResult", "DemoRow", "run_demo"]
 
-BACKBONE = "radboost:phantom"
-"""Comes with radboost; trained on synthetic images of other seeds and settings than any demo's."""
 UNTRAINED = ("resnet18", 1)
 """Network and stage where weights are random: untrained late stages lose what untrained early ones still tell."""
 
@@ -54,15 +52,15 @@ class DemoConfig:
     pixels
         Rows of an image; None likewise.
     seed
-        Of the phantom and the folds.
+        Of the phantom, the untrained network and the folds.
     workers
         Processes; None for one a core.
     overwrite
         Replace an earlier demo.
     task
         One of `radboost.pipeline.demo_tasks.DEMOS`.
-    random_init
-        Seed of an untrained network, in the place of the one that comes with radboost.
+    network
+        A network with weights of its own, such as ``radboost:phantom``; None for the first stage of an untrained one.
     """
 
     out: Path
@@ -72,16 +70,16 @@ class DemoConfig:
     workers: int | None = None
     overwrite: bool = False
     task: str = "rsna-breast"
-    random_init: int | None = None
+    network: str | None = None
 
     @property
     def backbone(self) -> BackboneConfig:
         """The network."""
         demo = self.demo
-        if self.random_init is None:
-            return BackboneConfig(BACKBONE, size=demo.size, pool=demo.pool)
+        if self.network is not None:
+            return BackboneConfig(self.network, size=demo.size, pool=demo.pool)
         name, stage = UNTRAINED
-        return BackboneConfig(name, random_init=self.random_init, size=demo.size, pool=demo.pool, stage=stage)
+        return BackboneConfig(name, random_init=self.seed, size=demo.size, pool=demo.pool, stage=stage)
 
     @property
     def demo(self) -> Demo:
@@ -132,9 +130,8 @@ def run_demo(config: DemoConfig, progress: Progress | None = None) -> DemoResult
     """
     progress, demo = progress or Silent(), config.demo
     refuse_existing(config.out, "demo", config.overwrite)
-    seeds = read_card(BACKBONE).seeds
-    if config.seed in seeds and config.random_init is None:
-        do = "Give another seed: the demo's network has learnt from synthetic patients of this one"
+    if config.network in shipped_names() and config.seed in read_card(str(config.network)).seeds:
+        do = "Give another seed: the network has learnt from synthetic patients of this one"
         raise UserError("would judge a network on what it was trained on", where="--seed", got=config.seed, do=do)
     with new_folder(config.out, "demo", overwrite=config.overwrite):
         pass  # claims the place, and clears an earlier demo; each step then writes its own result whole
@@ -247,8 +244,8 @@ def _notes(config: DemoConfig, cohort: Cohort, new: Mapping[str, tuple[ExternalS
         f"from {demo.shift}. 95 % intervals by bootstrap over patients.",
         "Paired by patient, the safe blend is better than the prior on the new exams by "
         f"{value:.4f} [{low:.4f}, {high:.4f}] nats.",
-        f"The backbone, {BACKBONE}, was trained on other synthetic images (docs/shipped.md)."
-        if config.random_init is None
+        f"The backbone is {config.network}."
+        if config.network is not None
         else f"The backbone, the first stage of {UNTRAINED[0]}, was never trained: its weights are random.",
         "Weighted rows are judged out of fold under weights that simulate the new exams' "
         f"{demo.simulated} (weights.csv).",
