@@ -46,9 +46,7 @@ def train(
     metadata: Annotated[
         bool | None, typer.Option("--metadata/--no-metadata", help="Let metadata join behind the backbone.")
     ] = None,
-    weights: Annotated[
-        Path | None, typer.Option("--weights", help="Table unit,weight that simulates a target set.")
-    ] = None,
+    weights: Annotated[Path | None, typer.Option("--weights", help="Table unit,weight of a target set.")] = None,
     fold: Annotated[list[int] | None, typer.Option("--fold", help="Only this fold; repeats. [default: all]")] = None,
     batch_size: Annotated[int | None, typer.Option("--batch-size", min=1, help="Examples a step and device.")] = None,
     crop: Crop = None,
@@ -70,8 +68,7 @@ def train(
 
         # Before torch is imported, so that a wrong path is told at once.
         found = Cohort.load(cohort)
-        # Likewise: threads that spin while they wait for one another take what other work on the machine needs.
-        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+        _let_threads_rest()
         from radboost.extractor.train import need_extra
 
         need_extra()
@@ -111,3 +108,8 @@ def train(
     for table in tables:
         show(table)
     next_command(f"radboost extract {cohort} --training {out} --out STORE")
+
+
+def _let_threads_rest() -> None:
+    """Say, before torch is imported, that threads that wait for one another shall not spin: other work needs the cores."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
