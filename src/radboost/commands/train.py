@@ -111,5 +111,5 @@ def train(
 
 
 def _let_threads_rest() -> None:
-    """Say, before torch is imported, that threads that wait for one another shall not spin: other work needs the cores."""
+    """Say, before torch is imported, that waiting threads shall not spin: other work needs the cores."""
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
