@@ -26,7 +26,7 @@ def write_few(out, cast, progress, workers):
 def test_head_ct_from_phantom_to_the_gain_over_the_prior(tmp_path, monkeypatch):
     small = replace(get_demo("rsna-ich"), write=write_few, size=32, folds=2, learners=("lightgbm",))
     monkeypatch.setitem(DEMOS, "rsna-ich", small)
-    monkeypatch.setattr(module, "UNTRAINED", ("test_resnet", 1))
+    monkeypatch.setattr(module, "BACKBONE", "test_resnet")
     monkeypatch.setattr(boosting, "ROUNDS", 6)
     small_one = {"patients": 12, "pixels": 32, "seed": 1, "workers": 1}
     found = run_demo(DemoConfig(tmp_path / "demo", task="rsna-ich", **small_one))

@@ -32,8 +32,8 @@ from radboost.pipeline.prediction import PredictConfig, predict_exams, write_pre
 
 __all__ = ["DemoConfig", "DemoResult", "DemoRow", "run_demo"]
 
-UNTRAINED = ("resnet18", 1)
-"""Network and stage where weights are random: untrained late stages lose what untrained early ones still tell."""
+BACKBONE = "resnet18"
+"""Where no other is asked for: untrained, and up to the stage that the demo names."""
 
 Measured = tuple[float, float, float]
 NOT_MEASURED: Measured = (float("nan"),) * 3
@@ -78,8 +78,7 @@ class DemoConfig:
         demo = self.demo
         if self.network is not None:
             return BackboneConfig(self.network, size=demo.size, pool=demo.pool)
-        name, stage = UNTRAINED
-        return BackboneConfig(name, random_init=self.seed, size=demo.size, pool=demo.pool, stage=stage)
+        return BackboneConfig(BACKBONE, random_init=self.seed, size=demo.size, pool=demo.pool, stage=demo.stage)
 
     @property
     def demo(self) -> Demo:
@@ -246,7 +245,7 @@ def _notes(config: DemoConfig, cohort: Cohort, new: Mapping[str, tuple[ExternalS
         f"{value:.4f} [{low:.4f}, {high:.4f}] nats.",
         f"The backbone is {config.network}."
         if config.network is not None
-        else f"The backbone, the first stage of {UNTRAINED[0]}, was never trained: its weights are random.",
+        else f"The backbone, the first stage of {BACKBONE}, was never trained: its weights are random.",
         "Weighted rows are judged out of fold under weights that simulate the new exams' "
         f"{demo.simulated} (weights.csv).",
     )
