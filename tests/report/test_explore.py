@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from radboost.booster.apart import tell_apart
 from radboost.cli import app
 from radboost.data.cohort import NO_BOX, Cohort
+from radboost.data.progress import Silent
 from radboost.data.task import Images, Metadata, Slots, Target, Task
 from radboost.errors import UserError
 from radboost.metrics import Bootstrap, Scored, clopper_pearson, clustered_interval
@@ -24,7 +25,7 @@ from radboost.report.explore.doubles import find_doubles
 from radboost.report.explore.faults import faults_section
 from radboost.report.explore.fields import look_at
 from radboost.report.explore.levels import EMPTY, levels_of
-from radboost.report.explore.reading import Opened, end_digest
+from radboost.report.explore.reading import Opened, end_digest, open_files
 from radboost.report.explore.shares import counted, shares_of, whole
 from radboost.report.page import Section, Table, render
 
@@ -268,3 +269,26 @@ def test_columns_that_name_patients_or_are_absent_are_refused(root):
     for column in ("patient", "file", "nowhere"):
         with pytest.raises(UserError):
             explore(cohort_of(root), None, ExploreConfig((column,), crops=0, files=0))
+
+
+def test_a_cohort_against_itself_is_not_told_apart_and_its_patients_are_recognised(root):
+    page = explore(cohort_of(root), cohort_of(root), ExploreConfig(crops=0, files=0, replicates=50))
+    drift = page.data["drift"]
+    # Each patient's twin is in the fold that is predicted, never in training, so nothing is left to learn from.
+    assert drift["auc"].low <= 0.5
+    assert drift["both"] == PATIENTS
+    assert any(f"{PATIENTS} patients stand in both cohorts" in text for text in page.data["told"])
+
+
+def test_sizes_of_pictures_are_read_from_their_files_and_a_damaged_one_has_none(root, tmp_path):
+    cohort = cohort_of(root)
+    unknown = replace(cohort, manifest=cohort.manifest.assign(rows=-1, columns=-1))
+    opened = open_files(unknown, 10, 0, 1, Silent())
+    filled = opened.filled(unknown).manifest
+    read = filled["path"].isin(set(opened.sizes))
+    assert read.sum() == 10
+    assert (filled.loc[read, ["rows", "columns"]] == [64, 48]).to_numpy().all()
+    assert (filled.loc[~read, "rows"] == -1).all()
+    (tmp_path / "bad.png").write_bytes(b"\x89PNG\r\n\x1a\n and no more")
+    bad = replace(unknown, root=tmp_path, manifest=unknown.manifest.assign(path="bad.png"))
+    assert open_files(bad, 10, 0, 1, Silent()).sizes == {"bad.png": (-1, -1)}

@@ -61,8 +61,8 @@ def counts_section(look: Look, levels: Sequence[Levels], how: Bootstrap) -> Sect
             for one in rows
         ]
         notes = (
-            "A unit that has images of several values counts under each of them. Values that fewer than "
-            f"{LEAST} patients have, long texts and dates are not named but counted together.",
+            "A unit that has images of several values counts under each of them. Values of the "
+            f"table that fewer than {LEAST} patients have, long texts and dates are not named but counted together.",
         )
         columns = ("field", "value", "from", "images or rows", "units", "share of units", "patients")
         items.append(Table("counts", "How many images, units and patients each value has.", columns, body, notes))

@@ -86,7 +86,7 @@ def _shapes(look: Look) -> Iterator[Item]:
             ("not in the cohort", rest, Number(rest / len(files)), int(files[files["rows"] <= 0]["group"].nunique()))
         )
     notes = (
-        ("The size of a PNG, JPEG, TIFF or PGM is not read when a folder is indexed.",)
+        ("Sizes of PNG, JPEG, TIFF and PGM are read from the files, at most --files of them.",)
         if len(known) < len(files)
         else ()
     )

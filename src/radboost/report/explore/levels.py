@@ -106,7 +106,8 @@ def _ages(edges: FloatArray) -> list[str]:
 def _common(field: Field, group: IntArray) -> tuple[IntArray, list[str]]:
     code, names = field.codes
     held = _patients(code, group[field.unit], len(names))
-    kept = shown(names, held)
+    # What a machine or a format is called names nobody; what stands in a table of patients may.
+    kept = shown(names, held, LEAST if field.source in ("metadata", "table") else 1)
     count = np.bincount(code[code >= 0], minlength=len(names))
     ranked = sorted((k for k in range(len(names)) if kept[k]), key=lambda k: (-count[k], names[k]))[:MOST]
     # In the order people write lists: numbers by value, words by letter.
@@ -136,7 +137,7 @@ def _patients(code: IntArray, group: IntArray, levels: int) -> IntArray:
     return np.bincount(pairs // width, minlength=levels).astype(np.int64)
 
 
-def shown(names: Sequence[str], patients: IntArray) -> npt.NDArray[np.bool_]:
-    """Tell which values may be named: shared by patients, short, and no date."""
+def shown(names: Sequence[str], patients: IntArray, least: int = LEAST) -> npt.NDArray[np.bool_]:
+    """Tell which values may be named: shared by `least` patients, short, and no date."""
     fit = [len(name) <= LONGEST and "\n" not in name and not _DATE.fullmatch(name) for name in names]
-    return np.asarray(np.array(fit, bool) & (patients >= LEAST))
+    return np.asarray(np.array(fit, bool) & (patients >= least))

@@ -109,6 +109,7 @@ def explore(
     how = Bootstrap(config.replicates, config.seed)
     seen = _seen(cohort, config, progress)
     look = seen.look
+    cohort = look.cohort
     levels = _levels(look)
     told: list[str] = []
 
@@ -146,6 +147,7 @@ def explore(
 
 def _seen(cohort: Cohort, config: ExploreConfig, progress: Progress) -> _Seen:
     opened = open_files(cohort, config.files, config.seed, config.workers, progress)
+    cohort = opened.filled(cohort)
     own = cohort.header_features()
     headers = opened.headers if own is None else own
     return _Seen(look_at(cohort, headers, other_columns(cohort, config.columns)), headers, opened)

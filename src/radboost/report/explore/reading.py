@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from PIL import Image
 
 from radboost.data.cohort import Cohort
 from radboost.data.header_features import GEOMETRY, WORDS, header_features
@@ -44,11 +46,24 @@ class Opened:
         By path, equal for files that end alike; empty text where a file cannot be read or is blank.
     files
         How many files were opened.
+    sizes
+        (rows, columns) of pictures, by path.
     """
 
     headers: pd.DataFrame | None = None
     digest: dict[str, str] = field(default_factory=dict)
     files: int = 0
+    sizes: dict[str, tuple[int, int]] = field(default_factory=dict)
+
+    def filled(self, cohort: Cohort) -> Cohort:
+        """Give the cohort with the sizes of pictures that `index` does not read."""
+        if not self.sizes:
+            return cohort
+        table = cohort.manifest
+        known = pd.DataFrame([self.sizes.get(path, (-1, -1)) for path in table["path"]], index=table.index)
+        here = table["rows"] > 0
+        rows, columns = (table[name].where(here, known[k]) for k, name in enumerate(("rows", "columns")))
+        return replace(cohort, manifest=table.assign(rows=rows, columns=columns))
 
 
 def open_files(cohort: Cohort, most: int, seed: int, workers: int | None, progress: Progress) -> Opened:
@@ -65,7 +80,23 @@ def open_files(cohort: Cohort, most: int, seed: int, workers: int | None, progre
     headers = None
     if cohort.header_features() is None:
         headers = _headers(cohort, paths.tolist(), Reading(workers), progress)
-    return Opened(headers, digest, len(paths))
+    return Opened(headers, digest, len(paths), _sizes(cohort, set(paths.tolist())))
+
+
+def _sizes(cohort: Cohort, paths: set[str]) -> dict[str, tuple[int, int]]:
+    """Read the sizes of pictures from their first bytes; one that is damaged has none."""
+    if "rows" not in cohort.manifest.columns:
+        return {}
+    unknown = cohort.manifest["path"][cohort.manifest["rows"] < 0]
+    found = {}
+    for path in (one for one in unknown.unique() if one in paths):
+        try:
+            # Nothing is decoded, so that a picture of any size costs the same.
+            with warnings.catch_warnings(action="ignore"), Image.open(cohort.root / path) as picture:
+                found[path] = (picture.height, picture.width)
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+            found[path] = (-1, -1)
+    return found
 
 
 def _headers(cohort: Cohort, paths: Sequence[str], reading: Reading, progress: Progress) -> pd.DataFrame | None:
