@@ -1,7 +1,7 @@
 # Every target makes .venv and installs what it needs first; a machine needs only Python 3.11 or newer and make.
 PYTHON ?= python3
 BIN := .venv/bin
-# Of `make demo`: rsna-breast or rsna-ich.
+# Of `make demo`: rsna-breast, rsna-ich, cbis-ddsm or rsna-lumbar.
 TASK ?= rsna-breast
 READY := .venv/.ready
 # Torch takes three times as long to import from source, and tests start many processes.

@@ -38,6 +38,13 @@ def test_patches_from_the_folder_to_a_blend(radboost, tmp_path):
     np.testing.assert_allclose(units.sum(axis=1), 1)
     # Background, and a class for each kind and pathology.
     assert set(table.loc[table["y"] == 1, "class"]) == set(range(5))
+    # Patches of films to come are drawn, embedded and judged by the same rules.
+    write_cbis_ddsm(tmp_path / "exams", replace(EXAMS, patients=5))
+    radboost("predict", blend, tmp_path / "exams", "--out", tmp_path / "p.csv", "--workers", 1)
+    found = pd.read_csv(tmp_path / "p.csv")
+    findings = len(pd.read_csv(tmp_path / "exams" / "truth" / "regions.csv"))
+    assert findings * 10 <= len(found)
+    np.testing.assert_allclose(found[list(Cohort.load(cohort).task.targets[0].classes)].sum(axis=1), 1, atol=1e-5)
 
 
 def test_abnormalities_to_a_risky_blend_for_another_population(radboost, tmp_path, quick):

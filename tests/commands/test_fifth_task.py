@@ -35,6 +35,7 @@ column = "kind"
 values = ["pd", "t2"]
 aliases = { "pd fs" = "pd" }
 pool = ["mean", "max"]
+blocks = [["pd"], ["t2"]]
 
 [metadata]
 categorical = ["laterality"]

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
+import numpy as np
 import pandas as pd
 import pytest
+from safetensors.numpy import load_file
 
 from radboost.booster import boosting
 from radboost.booster.run import Run
@@ -11,6 +15,7 @@ from radboost.booster.sequence import plan
 from radboost.data.phantom.ct import HeadPhantom, write_rsna_ich
 from radboost.data.submission import check_submission, read_submission
 from radboost.data.tasks.rsna_ich import RSNA_ICH
+from radboost.extractor.backbone import HOUNSFIELD
 
 PHANTOM = HeadPhantom(patients=10, seed=1, pixels=32, prevalence=1, slices=(20, 21), repeated=3)
 # Other patients, most of them from the other kind of scanner.
@@ -25,22 +30,47 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plan, "RATES", {name: (2e-4,) * 3 for name in plan.RATES})
 
 
-def test_from_the_folder_to_the_submission(radboost, tmp_path, short):
-    write_rsna_ich(tmp_path / "data", PHANTOM)
-    write_rsna_ich(tmp_path / "exams", EXAMS)
-    cohort, store, run, blend = (tmp_path / n for n in ("cohort", "store", "run", "blend"))
-    text = radboost(
-        "index", tmp_path / "data", "--task", "rsna-ich", "--out", cohort, "--folds", 2, "--workers", 1
-    ).output
-    assert "rows said twice" in text
+@pytest.fixture(scope="module")
+def place(radboost, tmp_path_factory):
+    """Folder of the cohort and of exams to come."""
+    place = tmp_path_factory.mktemp("heads")
+    write_rsna_ich(place / "data", PHANTOM)
+    write_rsna_ich(place / "exams", EXAMS)
+    words = ("--task", "rsna-ich", "--out", place / "cohort", "--folds", 2, "--workers", 1)
+    assert "rows said twice" in radboost("index", place / "data", *words).output
+    return place
+
+
+def test_from_the_folder_to_the_submission(radboost, place, short):
+    cohort, store, run, blend = (place / n for n in ("cohort", "store", "run", "blend"))
     words = ("--backbone", "test_resnet", "--random-init", 0, "--size", 32, "--stage", 1, "--workers", 1)
+    # Windows as the network's first layer, as predict then makes them again.
+    words += ("--window-layer",)
     radboost("extract", cohort, "--out", store, *words)
     radboost("fit-boost", cohort, store, "--out", run, "--learner", "residual", "--learner", "pooled-res", "--seeds", 1)
     members = {name.split("/")[0] for name in Run.load(run).predictions.table["member"]}
     assert members == {"residual", "pooled-res"}
     radboost("blend", "safe", run, "--out", blend)
-    refuse_what_the_challenge_would(radboost, blend, tmp_path)
-    simulate_the_exams(radboost, tmp_path)
+    refuse_what_the_challenge_would(radboost, blend, place)
+    simulate_the_exams(radboost, place)
+
+
+def test_windows_that_were_learnt_go_with_the_networks(radboost, place, tmp_path):
+    cohort, training = place / "cohort", tmp_path / "training"
+    schedule = tmp_path / "short.toml"
+    schedule.write_text('[[stage]]\nname = "short"\nepochs = 1\nrate = 0.001\nlayers = "head"\nwindow = 0.00001\n')
+    words = ("--schedule", schedule, "--size", 32, "--workers", 1, "--device", "cpu", "--random-init", 0, "--fold", 0)
+    radboost("train", cohort, "--out", training, "--backbone", "test_resnet", *words, "--window-layer")
+    weights = load_file(training / "fold0" / "network.safetensors")["model.windows.weight"]
+    first = np.array([1 / width for _, width in RSNA_ICH.images.windows], np.float32)
+    assert (weights != first).all()
+    np.testing.assert_allclose(weights, first, atol=2e-3)
+    # The task's windows are where they begin, and crops are cut under one for all.
+    made = json.loads((training / "training.json").read_text())["config"]
+    assert made["backbone"]["windows"] == [list(window) for window in RSNA_ICH.images.windows]
+    assert made["pixels"]["windows"] == [list(HOUNSFIELD)]
+    radboost("predict", training, place / "exams", "--out", tmp_path / "p.csv", "--workers", 1)
+    assert len(read_submission(tmp_path / "p.csv", RSNA_ICH))
 
 
 def simulate_the_exams(radboost, tmp_path):

@@ -21,12 +21,14 @@ EXPLORED = "explore.html"
 
 def demo(
     out: Annotated[Path, typer.Option("--out", help="Where everything is written.")] = Path("radboost-demo"),
-    task: Annotated[str, typer.Option("--task", help="rsna-breast or rsna-ich.")] = "rsna-breast",
+    task: Annotated[
+        str, typer.Option("--task", help="rsna-breast, rsna-ich, cbis-ddsm or rsna-lumbar.")
+    ] = "rsna-breast",
     patients: Annotated[
-        int | None, typer.Option("--patients", min=40, help="Patients to learn from. [default: 120; 60 of head CT]")
+        int | None, typer.Option("--patients", min=40, help="Patients to learn from. [default: 120; else the demo's]")
     ] = None,
     pixels: Annotated[
-        int | None, typer.Option("--pixels", min=64, help="Rows of an image. [default: 1024; 64 of head CT]")
+        int | None, typer.Option("--pixels", min=64, help="Rows of an image. [default: 1024; else the demo's]")
     ] = None,
     backbone: Annotated[
         str | None, typer.Option("--backbone", help="radboost:phantom, for example. [default: an untrained one]")

@@ -29,7 +29,9 @@ from radboost.commands.options import (
     Stack,
     Strict,
     Window,
+    WindowLayer,
     Workers,
+    layer_windows,
     numbers,
     pixel_policy,
 )
@@ -56,6 +58,7 @@ def extract(
     size: Size = None,
     window: Window = None,
     stack: Stack = None,
+    window_layer: WindowLayer = False,
     full_decode: FullDecode = False,
     decode: Decode = "cpu",
     engine: Engine = "local",
@@ -79,7 +82,7 @@ def extract(
         found = Cohort.load(cohort)
         # Likewise: threads that spin while they wait for one another take the cores that decoding needs.
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-        from radboost.extractor.backbone import BackboneConfig, input_size
+        from radboost.extractor.backbone import HOUNSFIELD, BackboneConfig, input_size
         from radboost.extractor.config import ExtractConfig
         from radboost.extractor.extract import extract as run
         from radboost.extractor.views import ViewConfig, hu_shift
@@ -87,17 +90,18 @@ def extract(
 
         if training is not None:
             asked = (checkpoint, random_init, stage, mean, std, crop, size, stack, window)
-            _refuse_beside(backbone != BACKBONE or any(each is not None for each in asked))
+            _refuse_beside(window_layer or backbone != BACKBONE or any(each is not None for each in asked))
             made = ExtractConfig.of_training(training, tuple(pool or ()))
             network, pixels = made.backbone, made.pixels
         else:
-            scale = [None if text is None else numbers(name, text) for name, text in (("--mean", mean), ("--std", std))]
+            mid, spread = (None if t is None else numbers(n, t) for n, t in (("--mean", mean), ("--std", std)))
             pools = tuple(pool or ("avg",))
-            network = BackboneConfig(backbone, checkpoint, random_init, size, pools, stage, *scale)
+            network = BackboneConfig(backbone, checkpoint, random_init, size, pools, stage, mid, spread)
             # Where neither user nor task says, a crop is as large as what the network was made for.
             side = size or (found.task.images.size if found.task else input_size(network))
             pixels = pixel_policy(found.task, crop, side, window, full_decode or decode == "cuda").stacked(stack or 1)
-            network = replace(network, size=side)
+            network = replace(network, size=side, windows=layer_windows(pixels) if window_layer else ())
+            pixels = replace(pixels, windows=(HOUNSFIELD,)) if window_layer else pixels
         windows = pixels.windows
         config = ExtractConfig(
             network,

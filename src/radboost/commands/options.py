@@ -32,7 +32,9 @@ __all__ = [
     "Stack",
     "Strict",
     "Window",
+    "WindowLayer",
     "Workers",
+    "layer_windows",
     "numbers",
     "pixel_policy",
 ]
@@ -49,6 +51,9 @@ Window = Annotated[
     typer.Option("--window", help="CENTRE,WIDTH of a channel (CT); repeat for more. [default: the task's]"),
 ]
 Stack = Annotated[int | None, typer.Option("--stack", help="3: channels are a slice and its neighbours. [default: 1]")]
+WindowLayer = Annotated[
+    bool, typer.Option("--window-layer", help="Windows are the network's first layer, which `train` can teach (CT).")
+]
 FullDecode = Annotated[bool, typer.Option("--full-decode", help="Decode JPEG 2000 at full resolution.")]
 Json = Annotated[
     str | None, typer.Option("--json", help="Write it as JSON to this file, or - for stdout in place of the table.")
@@ -94,6 +99,17 @@ def numbers(option: str, text: str) -> tuple[float, ...]:
         return tuple(float(part) for part in text.split(","))
     except ValueError as error:
         raise UserError("holds no numbers", where=option, got=text, do="Part them by commas") from error
+
+
+def layer_windows(pixels: PixelPolicy) -> tuple[tuple[float, float], ...]:
+    """Give the windows that a window layer begins with; raises UserError where there are none."""
+    from radboost.errors import UserError
+
+    if not pixels.windows:
+        raise UserError("needs windows to begin with", where="--window-layer", do="Give --window CENTRE,WIDTH")
+    if pixels.stack > 1:
+        raise UserError("sees one slice", where="--window-layer", got=f"--stack {pixels.stack}")
+    return pixels.windows
 
 
 def pixel_policy(

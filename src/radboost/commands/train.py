@@ -22,7 +22,9 @@ from radboost.commands.options import (
     Size,
     Stack,
     Window,
+    WindowLayer,
     Workers,
+    layer_windows,
     pixel_policy,
 )
 
@@ -53,6 +55,7 @@ def train(
     size: Size = None,
     window: Window = None,
     stack: Stack = None,
+    window_layer: WindowLayer = False,
     full_decode: FullDecode = False,
     device: Device = "auto",
     devices: Annotated[int, typer.Option("--devices", min=1, help="Devices, or processes on a CPU.")] = 1,
@@ -89,6 +92,8 @@ def train(
             stack=stack,
         )
         pixels = pixel_policy(found.task, asked.crop, asked.side(found.task), window, full_decode).stacked(asked.stack)
+        if window_layer:
+            asked = replace(asked, backbone={**asked.backbone, "windows": layer_windows(pixels)})
         settings = asked.settings(pixels).running(tuple(fold or ()), seed, (device, devices), precision, workers)
         if weights is not None:
             from radboost.pipeline.weighting import unit_weights

@@ -44,6 +44,9 @@ class Slots:
     pool
         Out of `POOLS`, each making columns of its own: column by column the mean, the largest value, the population
         standard deviation (0 for one crop), or the mean of the K largest values (of all where there are fewer).
+    blocks
+        Slots whose columns are scaled, reduced and penalised together, each slot in one block: what tells much then
+        does not drown among slots that tell little. None for one block of all slots.
     neighbours
         Units of the same series before and after a unit that count as its neighbours, for units of one crop each;
         the design adds the mean of their vectors, and the unit's own minus this mean. 0 for none.
@@ -55,6 +58,7 @@ class Slots:
     side: str | None = None
     pool: tuple[str, ...] = ("mean",)
     neighbours: int = 0
+    blocks: tuple[tuple[str, ...], ...] = ()
 
     def __post_init__(self) -> None:
         if not self.values or len(set(self.values)) != len(self.values):
@@ -62,6 +66,8 @@ class Slots:
         lost = sorted({slot for _, slot in self.aliases} - set(self.values))
         if lost:
             raise TaskError("[slots] aliases name slots that are no values", got=offenders(lost))
+        if self.blocks and sorted(slot for block in self.blocks for slot in block) != sorted(self.values):
+            raise TaskError("[slots] blocks must name each slot once", got=[list(block) for block in self.blocks])
         if any(value.endswith(OPPOSITE) for value in self.values):
             raise TaskError(f"a slot's name must not end in {OPPOSITE}", got=list(self.values))
         known = f"Known: {', '.join(POOLS)}"

@@ -8,7 +8,10 @@ from typing import Any
 
 from radboost.errors import TaskError, offenders
 
-__all__ = ["SEES", "SOURCES", "Kind", "Locator", "Points", "Template", "Volumes"]
+__all__ = ["OWN", "SEES", "SOURCES", "Kind", "Locator", "Points", "Template", "Volumes"]
+
+OWN = "/own"
+"""Ending of a slot that holds crops of the unit's own finding alone, in series of its own kind: ``t2/level/own``."""
 
 SEES = ("shared", "split")
 """Whether a unit sees every kind of series, or its own kind alone."""
@@ -204,8 +207,16 @@ class Volumes:
     @property
     def slots(self) -> tuple[str, ...]:
         """Slots that units of such a task have."""
-        ends = ("",) if self.points is None else ("", f"/{self.points.place}")
-        return tuple(kind.slot + end for kind in self.kinds for end in ends)
+        return tuple(slot for block in self.blocks for slot in block)
+
+    @property
+    def blocks(self) -> tuple[tuple[str, ...], ...]:
+        """Slots of whole slices and of crops round points, and apart those of the unit's own finding."""
+        whole = tuple(kind.slot for kind in self.kinds)
+        if self.points is None:
+            return (whole,)
+        near = tuple(f"{slot}/{self.points.place}" for slot in whole)
+        return (whole + near, tuple(slot + OWN for slot in near))
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Volumes:

@@ -12,7 +12,7 @@ from radboost.data.networks import TRAINED_GROUPS, network_name, training_conten
 from radboost.data.pool import Limits
 from radboost.data.store import EmbeddingStore
 from radboost.errors import FormatError, UserError, WeightsError
-from radboost.extractor.backbone import BackboneConfig, checkpoint_sha256
+from radboost.extractor.backbone import HOUNSFIELD, BackboneConfig, checkpoint_sha256
 from radboost.extractor.views import ViewConfig
 
 __all__ = ["DTYPES", "ExtractConfig"]
@@ -90,6 +90,9 @@ class ExtractConfig:
         if self.backbone.size != self.pixels.size:
             got = f"{self.pixels.size} and {self.backbone.size} pixels"
             raise UserError("crops and backbone differ in size", where="--size", got=got)
+        if self.backbone.windows and self.pixels.windows != (HOUNSFIELD,):
+            do = f"Cut crops under the window {HOUNSFIELD}"
+            raise UserError("a window layer sees Hounsfield units", where="windows", got=self.pixels.windows, do=do)
         if self.pixels.channels > 3:
             do = "Give at most three windows"
             raise UserError("a backbone sees three channels", where="windows", got=self.pixels.channels, do=do)

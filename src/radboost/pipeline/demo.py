@@ -24,7 +24,7 @@ from radboost.errors import UserError
 from radboost.extractor.backbone import BackboneConfig, read_card, shipped_names
 from radboost.extractor.config import ExtractConfig
 from radboost.extractor.extract import extract
-from radboost.metrics import JOINT, Bootstrap
+from radboost.metrics import JOINT, PARTS, Bootstrap
 from radboost.pipeline.blending import make_blend
 from radboost.pipeline.demo_tasks import Cast, Demo, get_demo
 from radboost.pipeline.external import ExternalScore
@@ -145,7 +145,8 @@ def run_demo(config: DemoConfig, progress: Progress | None = None) -> DemoResult
         for p in Policy
     }
     scores = _predict(config, new, progress)
-    several = len(cohort.need_task().targets) > 1
+    task = cohort.need_task()
+    several = len(task.targets) > 1 or task.parts is not None
     rows = _rows(run, blends, scores, demo.headline)
     return DemoResult(rows, _notes(config, cohort, scores), _places(demo), demo.headline if several else "")
 
@@ -185,6 +186,7 @@ def _learn(config: DemoConfig, data: Path, new: Path, progress: Progress) -> tup
         learners=demo.learners,
         weights=dict(zip(weights["unit"], weights["weight"], strict=True)),
         seed=config.seed,
+        components=demo.components,
         workers=config.workers,
     )
     return cohort, fit_boost(cohort, [store], boost, progress).save(out / "run")
@@ -225,9 +227,13 @@ def _scored(blend: BlendResult, headline: str) -> dict[str, tuple[Measured, Meas
 
 
 def _external(scores: tuple[ExternalScore, ...], name: str, headline: str) -> tuple[Measured, Measured]:
-    """Log loss of all targets together and AUC of one, on the new exams."""
+    """Log loss of all targets, or of the task's parts, together, and AUC of one target, on the new exams."""
     of = {score.target: score.values for score in scores if score.name == name}
-    return of.get(JOINT, of[headline])["loss"], of[headline]["auc"]
+    return _together(of, headline)["loss"], of[headline].get("auc", NOT_MEASURED)
+
+
+def _together(of: Mapping[str, dict[str, Measured]], headline: str) -> dict[str, Measured]:
+    return of.get(JOINT) or of.get(PARTS) or of[headline]
 
 
 def _triple(found: Estimate) -> Measured:
@@ -236,8 +242,8 @@ def _triple(found: Estimate) -> Measured:
 
 def _notes(config: DemoConfig, cohort: Cohort, new: Mapping[str, tuple[ExternalScore, ...]]) -> tuple[str, ...]:
     units, demo = cohort.units, config.demo
-    of = {score.target: score.values["gain"] for score in new["safe"] if score.name == "blend"}
-    value, low, high = of.get(JOINT, of[demo.headline])
+    of = {score.target: score.values for score in new["safe"] if score.name == "blend"}
+    value, low, high = _together(of, demo.headline)["gain"]
     return (
         f"{units['group'].nunique()} synthetic patients, {len(units)} {demo.units}; {config.new_patients} new patients "
         f"from {demo.shift}. 95 % intervals by bootstrap over patients.",

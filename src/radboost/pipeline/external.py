@@ -93,22 +93,31 @@ def external_scores(blend: Blend, design: Design, p: dict[str, FloatArray]) -> l
             positives = int((label == len(target.classes) - 1).sum())
             found.append(ExternalScore(target.name, name, int(known.sum()), positives, measured))
             parts[name].append(rows)
-            if design.task.parts is not None and len(rows.y):
-                metric = _parts_metric(design, known & (design.task_weight[:, column] > 0))
-                value = (metric(rows.y, rows.p, rows.weight), *clustered_interval(metric, rows, Bootstrap(200)))
-                found.append(ExternalScore(PARTS, name, int(known.sum()), positives, {"loss": value}))
-    own = [score for score in found if score.name == "blend" and score.target != PARTS]
+    own = [score for score in found if score.name == "blend"]
     for score, blended, everybody in zip(own, parts["blend"], parts["prior"], strict=True):
-        score.values["gain"] = _gain(blended, everybody)
+        score.values["gain"] = _gain(log_loss, blended, everybody)
+    if design.task.parts is not None and own[0].units:
+        found += _mean_of_parts(design, parts["blend"][0], parts["prior"][0], own[0])
     return found + (_joint(parts, own) if len(design.task.targets) > 1 else [])
 
 
-def _gain(blend: Scored, prior: Scored) -> tuple[float, float, float]:
-    """By how much the prior's log loss exceeds the blend's, paired by patient."""
+def _gain(metric: Metric, blend: Scored, prior: Scored, how: Bootstrap | None = None) -> tuple[float, float, float]:
+    """By how much the prior's loss exceeds the blend's, paired by patient."""
     if not len(blend.y):
         return (math.nan,) * 3
-    found = clustered_difference(log_loss, blend, prior.p)
+    found = clustered_difference(metric, blend, prior.p, how)
     return -found.value, -found.high, -found.low
+
+
+def _mean_of_parts(design: Design, blend: Scored, prior: Scored, of: ExternalScore) -> list[ExternalScore]:
+    """Score the one target of a task with parts by its own metric, of which each replicate is a whole evaluation."""
+    metric = _parts_metric(design, (design.label[:, 0] >= 0) & (design.task_weight[:, 0] > 0))
+    how, scores = Bootstrap(200), []
+    for name, rows in (("blend", blend), ("prior", prior)):
+        value = (metric(rows.y, rows.p, rows.weight), *clustered_interval(metric, rows, how))
+        scores.append(ExternalScore(PARTS, name, of.units, of.positives, {"loss": value}))
+    scores[0].values["gain"] = _gain(metric, blend, prior, how)
+    return scores
 
 
 def _parts_metric(design: Design, rows: npt.NDArray[np.bool_]) -> Metric:
@@ -125,7 +134,7 @@ def _joint(parts: dict[str, list[Scored]], own: list[ExternalScore]) -> list[Ext
         rows = joint_rows(each)
         measured = {"loss": (log_loss(rows.y, rows.p, rows.weight), *_interval(log_loss, rows))}
         if name == "blend":
-            measured["gain"] = _gain(rows, joint_rows(parts["prior"]))
+            measured["gain"] = _gain(log_loss, rows, joint_rows(parts["prior"]))
         scores.append(ExternalScore(JOINT, name, units, positives, measured))
     return scores
 

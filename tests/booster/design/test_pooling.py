@@ -105,6 +105,20 @@ def test_the_mean_alone_keeps_the_names_and_values_it_had(made) -> None:
         np.testing.assert_array_equal(x, beside[name])
 
 
+def test_slots_may_stand_in_blocks_of_their_own(made) -> None:
+    cohort, store = made
+    apart = replace(cohort.task, slots=replace(cohort.task.slots, pool=("mean",), blocks=(("MLO",), ("CC",))))
+    whole = by_name(build_design(with_pools(cohort, ("mean",)), [store]))
+    design = build_design(replace(cohort, task=apart), [store])
+    parts = by_name(design)
+    # The same numbers in other blocks: each is scaled, reduced and penalised by itself.
+    assert list(parts) == [f"{START}/{kind}/{slot}" for kind in ("own", "difference") for slot in ("MLO", "CC")]
+    for kind in ("own", "difference"):
+        both = np.hstack([parts[f"{START}/{kind}/{slot}"] for slot in ("CC", "MLO")])
+        np.testing.assert_array_equal(both, whole[f"{START}/{kind}"])
+    assert len(Prepared.fit(design, np.ones(len(design)), 4).spans) >= 4
+
+
 def test_portions_do_not_change_what_is_pooled(made, monkeypatch: pytest.MonkeyPatch) -> None:
     cohort, store = made
     whole = by_name(build_design(cohort, [store]))

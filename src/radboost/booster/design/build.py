@@ -101,8 +101,15 @@ class _Job:
             for statistic, vectors in pool_crops(store, pool, crops, self.task.slots.pool).items():
                 start = f"{store.fingerprint_hash[:8]}/{pool}" + ("" if statistic == "mean" else f"/crop-{statistic}")
                 for kind, (plus, minus) in kinds.items():
-                    x = Gathered(vectors, width, plus, minus)
-                    yield ImageBlock(f"{start}/{kind}", self.task.slots.values, width, x, x.present, fold_of(pool))
+                    for name, slots, at in self._parts(f"{start}/{kind}"):
+                        x = Gathered(vectors, width, plus[:, at], minus[:, at])
+                        yield ImageBlock(name, slots, width, x, x.present, fold_of(pool))
+
+    def _parts(self, name: str) -> Iterator[tuple[str, tuple[str, ...], list[int]]]:
+        """Name, slots and their numbers of each block that the task makes of its slots."""
+        slots = self.task.slots
+        for block in slots.blocks or (slots.values,):
+            yield (f"{name}/{'+'.join(block)}" if slots.blocks else name), block, [slots.values.index(s) for s in block]
 
     def _numbers(self, store: Store) -> tuple[IntArray, IntArray, Crops]:
         """Number of the set of crops that each unit sees in each slot, (units, slots), own and opposite; -1 for none.

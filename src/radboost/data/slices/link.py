@@ -16,7 +16,7 @@ from radboost.data.slices.choose import Place, chosen, nearest, square
 from radboost.data.slices.coordinates import PointMap
 from radboost.data.slices.stack import Floats, Stack, Study
 from radboost.data.task import OPPOSITE, Task
-from radboost.data.volumes import Kind, Points, Volumes
+from radboost.data.volumes import OWN, Kind, Points, Volumes
 
 __all__ = ["Seen", "link_units"]
 
@@ -72,7 +72,9 @@ def link_units(task: Task, units: pd.DataFrame, studies: Mapping[str, Study], po
 
     A unit sees whole slices in the slot of their kind, and crops round the points of its own place in
     ``<slot>/<place>``: those of findings of its own side, and of findings without one. What belongs to the other side
-    is in the opposite slot. With ``split`` it sees its own kind of series alone.
+    is in the opposite slot. Crops of its own kind of series, which show its own finding, are also in
+    ``<slot>/<place>/own``, where no other finding is averaged with them. With ``split`` it sees its own kind of
+    series alone.
 
     Parameters
     ----------
@@ -99,9 +101,7 @@ def link_units(task: Task, units: pd.DataFrame, studies: Mapping[str, Study], po
         made = sorted(rules.crops(study, by_study[study.name]), key=lambda c: (c.path, c.box, c.side))
         for unit, place, side, own in zip(*(rows[c] for c in rules.columns), strict=True):
             for number, crop in enumerate(made, start=len(crops)):
-                slot = rules.slot(crop, place, side, own)
-                if slot:
-                    links.append((unit, slot, number))
+                links += [(unit, slot, number) for slot in rules.slots(crop, place, side, own)]
         ending = rules.ending
         for crop in made:
             about = (crop.path, MIDDLE, groups[study.name], crop.slot(ending), crop.side, crop.mirrored)
@@ -139,12 +139,15 @@ class _Rules:
         sides = lookup.cells(side) if side in lookup.gives else {}
         return {finding: (slot, sides.get(finding, "")) for finding, slot in kinds.items()}
 
-    def slot(self, crop: _Crop, place: str, side: str, own: str) -> str:
-        """Slot in which a unit sees a crop; empty where it does not."""
-        if (self.volumes.sees == "split" and crop.kind.slot != own) or crop.place not in ("", place):
-            return ""
-        sided = self.task.slots.side is not None and side and crop.side
-        return crop.slot(self.ending) + (OPPOSITE if sided and side != crop.side else "")
+    def slots(self, crop: _Crop, place: str, side: str, own: str) -> tuple[str, ...]:
+        """Slots in which a unit sees a crop; none where it does not."""
+        mine = crop.kind.slot == own
+        if (self.volumes.sees == "split" and not mine) or crop.place not in ("", place):
+            return ()
+        slot = crop.slot(self.ending)
+        if self.task.slots.side is not None and side and crop.side and side != crop.side:
+            return (slot + OPPOSITE,)
+        return (slot, slot + OWN) if mine and crop.place else (slot,)
 
     def crops(self, study: Study, points: Mapping[tuple[str, str], Floats]) -> Iterator[_Crop]:
         for kind in self.volumes.kinds:

@@ -25,6 +25,7 @@ from radboost.data.task import (
     Task,
     WideTable,
 )
+from radboost.data.volumes import Kind, Points, Volumes
 from radboost.errors import TaskError, offenders
 
 __all__ = ["read_task"]
@@ -49,6 +50,7 @@ _TOP = {
     "wide",
     "lookup",
     "parts",
+    "volumes",
 }
 _PARTS: dict[str, type] = {
     "images": Images,
@@ -61,6 +63,7 @@ _PARTS: dict[str, type] = {
     "wide": WideTable,
     "lookup": Lookup,
     "parts": MetricParts,
+    "volumes": Volumes,
 }
 _TARGET = {f.name for f in fields(Target)} - {"name"}
 
@@ -80,7 +83,8 @@ def read_task(path: Path) -> Task:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise TaskError("is not valid TOML", where=path, got=str(error)) from error
     _known(path, "", content, _TOP)
-    absent = [key for key in ("table", "unit", "group", "targets", "images") if key not in content]
+    needed = ("table", "unit", "group", "targets", *(() if "volumes" in content else ("images",)))
+    absent = [key for key in needed if key not in content]
     if absent:
         raise TaskError("lacks required keys", where=path, got=offenders(absent), do="See docs/tasks/custom.md")
     for part, kind in _PARTS.items():
@@ -91,9 +95,14 @@ def read_task(path: Path) -> Task:
         "unit": [content["unit"]] if isinstance(content["unit"], str) else content["unit"],
         "targets": [_target(path, name, value) for name, value in _table(path, "targets", content["targets"]).items()],
         "slots": _slots(path, content.get("slots", {})),
-        "images": _images(path, content["images"]),
+        "images": _images(path, content.get("images", {}), series="volumes" in content),
         "constraints": _constraints(path, content.get("constraints", {})),
     }
+    if "volumes" in content:
+        volumes = _volumes(path, content["volumes"])
+        # Its slots follow from its kinds of series; [slots] adds how they are pooled.
+        own = {"values": list(volumes.slots), "blocks": [list(block) for block in volumes.blocks]}
+        parts |= {"volumes": content["volumes"], "slots": {**own, **parts["slots"]}}
     if "stacked" in content:
         parts["stacked"] = _stacked(path, content["stacked"])
     if "regions" in content:
@@ -162,7 +171,27 @@ def _constraints(path: Path, value: Any) -> list[dict[str, Any]]:
     return [{"whole": name, "parts": parts} for name, parts in content.items()]
 
 
-def _images(path: Path, content: dict[str, Any]) -> dict[str, Any]:
+def _volumes(path: Path, content: dict[str, Any]) -> Volumes:
+    """Check the keys, and give what they describe."""
+    listed = content.get("kinds")
+    if not isinstance(listed, list):
+        raise TaskError("[[volumes.kinds]] must be a list of tables", where=path, got=listed)
+    for number, kind in enumerate(listed):
+        table = _table(path, f"volumes.kinds {number}", kind)
+        _known(path, f"[volumes.kinds] {number} ", table, {f.name for f in fields(Kind)})
+    if "points" in content:
+        points = _table(path, "volumes.points", content["points"])
+        # Where places lie is learnt from data, not written by hand.
+        _known(path, "[volumes.points] ", points, {f.name for f in fields(Points)} - {"locator"})
+    try:
+        return Volumes.from_dict(content)
+    except TypeError as error:
+        raise TaskError("[volumes] lacks keys", where=path, got=str(error), do="See docs/tasks/custom.md") from error
+
+
+def _images(path: Path, content: dict[str, Any], *, series: bool) -> dict[str, Any]:
+    if series:
+        return {"crop": "box", **content}
     paths = content.get("paths", [])
     if isinstance(paths, str):
         paths = [paths]
@@ -173,7 +202,7 @@ def _images(path: Path, content: dict[str, Any]) -> dict[str, Any]:
 
 def _texts(path: Path, parts: dict[str, Any]) -> None:
     """Lists of columns must hold text: a stray number would only fail much later, as an unknown column."""
-    lists = {"unit": parts["unit"], "images.paths": parts["images"]["paths"]}
+    lists = {"unit": parts["unit"], "images.paths": parts["images"].get("paths", [])}
     lists["from_headers"] = parts.get("from_headers", [])
     listed = (
         ("metadata", ("numeric", "categorical", "forbidden", "headers", "relative", "categories")),

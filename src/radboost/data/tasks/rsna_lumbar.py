@@ -80,7 +80,7 @@ RSNA_LUMBAR = Task(
     ),
     images=Images(crop="box", size=512),
     volumes=_VOLUMES,
-    slots=Slots(values=_VOLUMES.slots, side="side", pool=("mean", "max")),
+    slots=Slots(values=_VOLUMES.slots, side="side", pool=("mean", "max"), blocks=_VOLUMES.blocks),
     # The side is left out: both share their weights.
     metadata=Metadata(categorical=("part", "level"), counts=True, headers=("slice_thickness", "spacing_rows")),
     # The mean of spinal, foraminal, subarticular, and of whether a study has any severe spinal level.

@@ -11,8 +11,10 @@ from radboost.extractor.backbone.load import Backbone, input_size
 from radboost.extractor.backbone.pooling import POOLS, feature_map, map_shape, pooled_without
 from radboost.extractor.backbone.shipped import ShippedCard, read_card, shipped_names
 from radboost.extractor.backbone.weights import checkpoint_sha256, fit_weights, weights_sha256
+from radboost.extractor.backbone.window import HOUNSFIELD, window_parameters
 
 __all__ = [
+    "HOUNSFIELD",
     "POOLS",
     "Backbone",
     "BackboneConfig",
@@ -30,4 +32,5 @@ __all__ = [
     "shipped_names",
     "trained_state",
     "weights_sha256",
+    "window_parameters",
 ]

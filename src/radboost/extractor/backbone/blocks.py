@@ -8,6 +8,8 @@ from typing import Any
 from timm.models import group_parameters
 from torch import nn
 
+from radboost.extractor.backbone.window import Windowed
+
 __all__ = ["parameter_blocks"]
 
 
@@ -22,8 +24,11 @@ def parameter_blocks(model: nn.Module) -> list[list[str]]:
     Returns
     -------
     list
-        Names of the parameters of each block, stem first; every parameter stands in one block.
+        Names of the parameters of each block, stem first; every parameter stands in one block, but for those of a
+        window layer, which have a rate of their own: see `radboost.extractor.backbone.window`.
     """
+    if isinstance(model, Windowed):
+        return [[f"network.{name}" for name in block] for block in parameter_blocks(model.network)]
     matcher: Callable[..., Any] | None = getattr(model, "group_matcher", None)
     if matcher is None:
         found: dict[str, list[str]] = {}

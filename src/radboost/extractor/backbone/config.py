@@ -47,6 +47,9 @@ class BackboneConfig:
         describe texture better than late ones.
     mean, std
         Of the three input channels, on pixels scaled to 0..1; None: the model's own.
+    windows
+        (centre, width) in Hounsfield units, at most three, of a window layer before the network, which takes the place
+        of mean and deviation; none for no such layer. See `radboost.extractor.backbone.window`.
     """
 
     name: str
@@ -57,6 +60,7 @@ class BackboneConfig:
     stage: int | None = None
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
+    windows: tuple[tuple[float, float], ...] = ()
 
     def __post_init__(self) -> None:
         self._name()
@@ -78,6 +82,11 @@ class BackboneConfig:
                 do = "Give three numbers, for pixels in 0..1; a standard deviation is above 0"
                 raise UserError("does not scale three channels", where=f"--{field}", got=values, do=do)
             object.__setattr__(self, field, values)
+        pairs = [tuple(float(v) for v in window) for window in self.windows]
+        if len(pairs) > 3 or any(len(pair) != 2 or not (math.isfinite(pair[0]) and pair[1] > 0) for pair in pairs):
+            do = "Give one to three pairs (centre, width), a width above 0"
+            raise UserError("is no layer of windows", where="windows", got=pairs, do=do)
+        object.__setattr__(self, "windows", tuple(pairs))
         object.__setattr__(self, "pool", canonical_pools(tuple(self.pool)))
 
     def _name(self) -> None:
@@ -111,7 +120,11 @@ class BackboneConfig:
         """Give the part of `Backbone.identifier` that is known without building the network."""
         asked = {"size": self.size, "mean": self.mean, "std": self.std}
         found = {k: list(v) if isinstance(v, tuple) else v for k, v in asked.items() if v is not None}
-        return {"name": self.name, "pools": list(self.pool), "stage": self.stage, **found}
+        return {"name": self.name, "pools": list(self.pool), "stage": self.stage, **found, **self.windowed()}
+
+    def windowed(self) -> dict[str, object]:
+        """Give the windows of the layer before the network, JSON-able; nothing where there is none."""
+        return {"windows": [list(window) for window in self.windows]} if self.windows else {}
 
     def recipe(self) -> dict[str, object]:
         """Give all but the weights, JSON-able: ``BackboneConfig(**recipe, checkpoint=...)`` asks for the same again."""
@@ -122,6 +135,7 @@ class BackboneConfig:
             "stage": self.stage,
             "mean": None if self.mean is None else list(self.mean),
             "std": None if self.std is None else list(self.std),
+            **self.windowed(),
         }
 
     def source(self) -> dict[str, object]:

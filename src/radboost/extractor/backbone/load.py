@@ -15,6 +15,7 @@ from radboost.extractor.backbone.pooling import Layout, pooled
 from radboost.extractor.backbone.timm_network import timm_network, timm_size
 from radboost.extractor.backbone.transformers_network import transformers_network, transformers_size
 from radboost.extractor.backbone.weights import weights_sha256
+from radboost.extractor.backbone.window import Windowed
 
 __all__ = ["Backbone", "input_size", "load_one"]
 
@@ -57,6 +58,7 @@ class Backbone:
             "std": list(self.std),
             "pools": list(self.config.pool),
             "stage": self.config.stage,
+            **self.config.windowed(),
         }
 
     def embed(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
@@ -110,6 +112,9 @@ def load_one(config: BackboneConfig) -> Backbone:
     if mean is None or std is None:
         do = "Give mean and std, of pixels scaled to 0..1"
         raise UserError("does not say how its input is scaled", where=config.name, do=do)
+    if config.windows:
+        # The layer norms what it gives, by image and channel.
+        network, mean, std = replace(network, model=Windowed(network.model, config.windows)), (0.0,) * 3, (1.0,) * 3
     network.model.eval().requires_grad_(False)
     layout, widths = _probe(network, config, size)
     sha256 = weights_sha256(network.model.state_dict())

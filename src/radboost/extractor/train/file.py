@@ -14,7 +14,7 @@ from radboost.data.crop import PixelPolicy
 from radboost.data.networks import training_content
 from radboost.data.task import Task
 from radboost.errors import UserError, offenders
-from radboost.extractor.backbone import BackboneConfig, input_size
+from radboost.extractor.backbone import HOUNSFIELD, BackboneConfig, input_size
 from radboost.extractor.train.config import HeadConfig, LearnConfig, OnlyConfig, TrainConfig
 from radboost.extractor.train.stages import SCHEDULES, Stage, read_schedule, stages_from
 from radboost.extractor.train.start import earlier
@@ -28,7 +28,7 @@ CONFIGS = Path(radboost.__file__).parent / "configs"
 BACKBONE = "resnet18.a1_in1k"
 """Where training starts if nobody says."""
 _SECTIONS = {"head": HeadConfig, "learn": LearnConfig, "augment": ViewConfig, "only": OnlyConfig}
-_BACKBONE = ("name", "random_init", "pool", "stage", "mean", "std")
+_BACKBONE = ("name", "random_init", "pool", "stage", "mean", "std", "windows")
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,9 @@ class Asked:
         return self.size or (task.images.size if task else input_size(self._network(None)))
 
     def settings(self, pixels: PixelPolicy) -> TrainConfig:
-        """Give the training of such crops."""
+        """Give the training of such crops; before a window layer they are cut under one window for all."""
+        if self.backbone.get("windows"):
+            pixels = replace(pixels, windows=(HOUNSFIELD,))
         shift = hu_shift(pixels.windows) if pixels.windows else ViewConfig.intensity
         augmented = self.augment or ViewConfig(intensity=shift)
         network = self._network(pixels.size)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor, nn
 
-from radboost.extractor.backbone import Backbone, feature_map, parameter_blocks
+from radboost.extractor.backbone import Backbone, feature_map, parameter_blocks, window_parameters
 from radboost.extractor.backbone.pooling import pooled
 from radboost.extractor.train.config import HeadConfig
 
@@ -58,6 +58,7 @@ class Classifier(nn.Module):
         self.register_buffer("std", torch.tensor(backbone.std).view(1, 3, 1, 1), persistent=False)
         self._channels = [k % channels for k in range(3)]
         self.blocks = [[f"model.{name}" for name in block] for block in parameter_blocks(backbone.model)]
+        self.windows = [f"model.{name}" for name in window_parameters(backbone.model)]
 
     @property
     def head_parameters(self) -> list[str]:
@@ -93,23 +94,27 @@ class Classifier(nn.Module):
         margins: Tensor = self.last(self.drop(vectors)).float()
         return margins
 
-    def let_learn(self, rates: Sequence[float]) -> list[dict[str, object]]:
+    def let_learn(self, rates: Sequence[float], window: float = 0.0) -> list[dict[str, object]]:
         """Switch blocks on and off, and give the optimiser's groups.
 
         Parameters
         ----------
         rates
             Of each block and then of the head; what has 0 neither learns nor keeps statistics of batches.
+        window
+            Of the window layer, where there is one.
 
         Returns
         -------
         list
-            One group a rate above 0, with ``params`` and ``lr``.
+            One group a rate above 0, with ``params`` and ``lr``; the head's is the last.
         """
         named = dict(self.named_parameters())
         groups: list[dict[str, object]] = []
         frozen: set[str] = set()
-        for names, rate in zip([*self.blocks, self.head_parameters], rates, strict=True):
+        parts = [(self.windows, window)] if self.windows else []
+        parts += zip([*self.blocks, self.head_parameters], rates, strict=True)
+        for names, rate in parts:
             for name in names:
                 named[name].requires_grad_(rate > 0)
             if rate > 0:

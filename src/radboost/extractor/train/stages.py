@@ -34,6 +34,8 @@ class Stage:
     growth
         Rate of a block over the rate of the block before it; the last block has `rate` divided by it, and so down to
         the stem. 1 gives all layers one rate.
+    window
+        Learning rate of the window layer, where the network has one; 0 leaves it as it is, whatever else learns.
     """
 
     name: str
@@ -41,13 +43,15 @@ class Stage:
     rate: float
     layers: str = "all"
     growth: float = 1.0
+    window: float = 0.0
 
     def __post_init__(self) -> None:
         kind, _, number = self.layers.partition(":")
         known = self.layers in ("head", "all") or (kind == "top" and number.isdigit() and int(number) > 0)
         if not known:
             raise UserError("unknown layers", where=f"stage {self.name}", got=self.layers, do="Give head, top:N or all")
-        for what, fine in (("epochs", self.epochs >= 1), ("rate", 0 < self.rate < 1), ("growth", self.growth >= 1)):
+        ranges = {"epochs": self.epochs >= 1, "rate": 0 < self.rate < 1, "growth": self.growth >= 1}
+        for what, fine in {**ranges, "window": 0 <= self.window < 1}.items():
             if not fine:
                 raise UserError(f"{what} out of range", where=f"stage {self.name}", got=getattr(self, what))
 
@@ -78,7 +82,7 @@ SCHEDULES: Mapping[str, tuple[Stage, ...]] = {
         Stage("all", 37, 1e-5, "all"),
     ),
     # The haemorrhage recipe: twice the rate for each block on the way to the classifier.
-    "layerwise": (Stage("layerwise", 5, 2e-4, "all", growth=2.0),),
+    "layerwise": (Stage("layerwise", 5, 2e-4, "all", growth=2.0, window=5e-6),),
 }
 """Schedules by name."""
 

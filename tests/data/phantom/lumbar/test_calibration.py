@@ -5,6 +5,8 @@ Everything is cross-fitted by study; the unit is a spinal canal at a level, seen
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -24,12 +26,11 @@ PHANTOM = LumbarPhantom(studies=160, seed=4, lacking=0, twice=0)
 PIXELS, SIZE, BOX_MM = 96, 64, 60.0
 
 
-@pytest.fixture(scope="module")
-def units():
+def drawn(phantom):
     """Crops (n, SIZE, SIZE) from 0 to 1; moments, thickness and level; study; whether it is severe."""
     crops, plain, study_of, label = [], [], [], []
-    for index in range(PHANTOM.studies):
-        study = draw_spine_study(PHANTOM, index)
+    for index in range(phantom.studies):
+        study = draw_spine_study(phantom, index)
         series = next(s for s in study.series if s.kind == "t2")
         point = study.spine.point("spinal_canal_stenosis", 2)
         number = int(np.argmin([plane.pixel(point, PIXELS)[2] for plane in series.planes]))
@@ -46,6 +47,11 @@ def units():
             study_of.append(index)
             label.append(study.grades["spinal_canal_stenosis", level] == 2)
     return np.array(crops, np.float32), np.array(plain), np.array(study_of), np.array(label)
+
+
+@pytest.fixture(scope="module")
+def units():
+    return drawn(PHANTOM)
 
 
 def auc(x, study, label, components=None):
@@ -66,3 +72,32 @@ def test_brightness_and_metadata_find_little_and_untrained_features_more(units):
     # Moments of the whole slice, and even those of the very crop, are not enough.
     assert simple <= 0.65
     assert embedded >= simple + 0.05
+
+
+@pytest.mark.proof
+def test_a_small_trained_network_finds_most_severe_levels_and_not_all(units):
+    # The grades overlap: what room is left tells them at an AUC of about .93.
+    shown, _, _, found = drawn(replace(PHANTOM, studies=500, first_study=1000))
+    images, labels = torch.from_numpy(shown)[:, None], torch.from_numpy(found).float()
+    torch.manual_seed(0)
+    network = timm.create_model("test_resnet", pretrained=False, num_classes=1, in_chans=1)
+    epochs, batch, rate = 15, 32, 3e-3
+    optimiser = torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=0.05)
+    steps = epochs * -(-len(labels) // batch)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=steps)
+    for _ in range(epochs):
+        for rows in torch.randperm(len(labels)).split(batch):
+            x = images[rows].roll(tuple(torch.randint(-3, 4, (2,)).tolist()), (-2, -1))
+            x = x * (0.8 + 0.4 * torch.rand(len(x), 1, 1, 1)) * 2 - 1
+            loss = torch.nn.functional.binary_cross_entropy_with_logits(network(x)[:, 0], labels[rows])
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            schedule.step()
+    network.eval()
+    crops, _, study, label = units
+    with torch.inference_mode():
+        p = network(torch.from_numpy(crops)[:, None] * 2 - 1)[:, 0].numpy()
+    reached = roc_auc_score(label, p)
+    print(f"AUC of severe, {len(label)} canals of {len(set(study))} studies apart: {reached:.3f}")
+    assert 0.85 <= reached <= 0.97
