@@ -31,7 +31,7 @@ from radboost.commands.options import (
     Window,
     WindowLayer,
     Workers,
-    layer_windows,
+    layered,
     numbers,
     pixel_policy,
 )
@@ -82,7 +82,7 @@ def extract(
         found = Cohort.load(cohort)
         # Likewise: threads that spin while they wait for one another take the cores that decoding needs.
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-        from radboost.extractor.backbone import HOUNSFIELD, BackboneConfig, input_size
+        from radboost.extractor.backbone import BackboneConfig, input_size
         from radboost.extractor.config import ExtractConfig
         from radboost.extractor.extract import extract as run
         from radboost.extractor.views import ViewConfig, hu_shift
@@ -95,13 +95,13 @@ def extract(
             network, pixels = made.backbone, made.pixels
         else:
             mid, spread = (None if t is None else numbers(n, t) for n, t in (("--mean", mean), ("--std", std)))
-            pools = tuple(pool or ("avg",))
-            network = BackboneConfig(backbone, checkpoint, random_init, size, pools, stage, mid, spread)
+            network = BackboneConfig(
+                backbone, checkpoint, random_init, size, tuple(pool or ("avg",)), stage, mid, spread
+            )
             # Where neither user nor task says, a crop is as large as what the network was made for.
             side = size or (found.task.images.size if found.task else input_size(network))
             pixels = pixel_policy(found.task, crop, side, window, full_decode or decode == "cuda").stacked(stack or 1)
-            network = replace(network, size=side, windows=layer_windows(pixels) if window_layer else ())
-            pixels = replace(pixels, windows=(HOUNSFIELD,)) if window_layer else pixels
+            network, pixels = layered(replace(network, size=side), pixels, asked=window_layer)
         windows = pixels.windows
         config = ExtractConfig(
             network,

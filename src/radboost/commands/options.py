@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +11,7 @@ import typer
 if TYPE_CHECKING:
     from radboost.data.crop import PixelPolicy
     from radboost.data.task import Task
+    from radboost.extractor.backbone import BackboneConfig
 
 __all__ = [
     "Backbone",
@@ -35,6 +37,7 @@ __all__ = [
     "WindowLayer",
     "Workers",
     "layer_windows",
+    "layered",
     "numbers",
     "pixel_policy",
 ]
@@ -110,6 +113,15 @@ def layer_windows(pixels: PixelPolicy) -> tuple[tuple[float, float], ...]:
     if pixels.stack > 1:
         raise UserError("sees one slice", where="--window-layer", got=f"--stack {pixels.stack}")
     return pixels.windows
+
+
+def layered(network: BackboneConfig, pixels: PixelPolicy, *, asked: bool) -> tuple[BackboneConfig, PixelPolicy]:
+    """Put the pixels' windows before the network as a layer, where that is asked for."""
+    from radboost.extractor.backbone import HOUNSFIELD
+
+    if not asked:
+        return network, pixels
+    return replace(network, windows=layer_windows(pixels)), replace(pixels, windows=(HOUNSFIELD,))
 
 
 def pixel_policy(
