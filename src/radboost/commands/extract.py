@@ -31,7 +31,6 @@ from radboost.commands.options import (
     Window,
     WindowLayer,
     Workers,
-    layered,
     numbers,
     pixel_policy,
 )
@@ -82,26 +81,24 @@ def extract(
         found = Cohort.load(cohort)
         # Likewise: threads that spin while they wait for one another take the cores that decoding needs.
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-        from radboost.extractor.backbone import BackboneConfig, input_size
+        from radboost.extractor.backbone import BackboneConfig, input_size, layered
         from radboost.extractor.config import ExtractConfig
         from radboost.extractor.extract import extract as run
         from radboost.extractor.views import ViewConfig, hu_shift
         from radboost.report.summaries import extract_table
 
         if training is not None:
-            asked = (checkpoint, random_init, stage, mean, std, crop, size, stack, window)
-            _refuse_beside(window_layer or backbone != BACKBONE or any(each is not None for each in asked))
+            _refuse_beside(backbone, checkpoint, random_init, stage, mean, std, crop, size, stack, window, window_layer)
             made = ExtractConfig.of_training(training, tuple(pool or ()))
             network, pixels = made.backbone, made.pixels
         else:
-            mid, spread = (None if t is None else numbers(n, t) for n, t in (("--mean", mean), ("--std", std)))
-            network = BackboneConfig(
-                backbone, checkpoint, random_init, size, tuple(pool or ("avg",)), stage, mid, spread
-            )
+            scale = [None if text is None else numbers(name, text) for name, text in (("--mean", mean), ("--std", std))]
+            network = BackboneConfig(backbone, checkpoint, random_init, size, tuple(pool or ("avg",)), stage, *scale)
             # Where neither user nor task says, a crop is as large as what the network was made for.
             side = size or (found.task.images.size if found.task else input_size(network))
             pixels = pixel_policy(found.task, crop, side, window, full_decode or decode == "cuda").stacked(stack or 1)
-            network, pixels = layered(replace(network, size=side), pixels, asked=window_layer)
+            network = replace(network, size=side)
+            network, pixels = layered(network, pixels) if window_layer else (network, pixels)
         windows = pixels.windows
         config = ExtractConfig(
             network,
@@ -125,9 +122,9 @@ def extract(
         next_command(f"radboost fit-boost {cohort} {out} --out RUN")
 
 
-def _refuse_beside(asked: bool) -> None:
+def _refuse_beside(backbone: str, *asked: object) -> None:
     from radboost.errors import UserError
 
-    if asked:
+    if backbone != BACKBONE or any(each is not None and each is not False for each in asked):
         do = "Leave out what says what is embedded, and by which network: the training says it"
         raise UserError("is given beside another source", where="--training", do=do)

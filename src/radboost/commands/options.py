@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,7 +10,6 @@ import typer
 if TYPE_CHECKING:
     from radboost.data.crop import PixelPolicy
     from radboost.data.task import Task
-    from radboost.extractor.backbone import BackboneConfig
 
 __all__ = [
     "Backbone",
@@ -36,8 +34,6 @@ __all__ = [
     "Window",
     "WindowLayer",
     "Workers",
-    "layer_windows",
-    "layered",
     "numbers",
     "pixel_policy",
 ]
@@ -102,26 +98,6 @@ def numbers(option: str, text: str) -> tuple[float, ...]:
         return tuple(float(part) for part in text.split(","))
     except ValueError as error:
         raise UserError("holds no numbers", where=option, got=text, do="Part them by commas") from error
-
-
-def layer_windows(pixels: PixelPolicy) -> tuple[tuple[float, float], ...]:
-    """Give the windows that a window layer begins with; raises UserError where there are none."""
-    from radboost.errors import UserError
-
-    if not pixels.windows:
-        raise UserError("needs windows to begin with", where="--window-layer", do="Give --window CENTRE,WIDTH")
-    if pixels.stack > 1:
-        raise UserError("sees one slice", where="--window-layer", got=f"--stack {pixels.stack}")
-    return pixels.windows
-
-
-def layered(network: BackboneConfig, pixels: PixelPolicy, *, asked: bool) -> tuple[BackboneConfig, PixelPolicy]:
-    """Put the pixels' windows before the network as a layer, where that is asked for."""
-    from radboost.extractor.backbone import HOUNSFIELD
-
-    if not asked:
-        return network, pixels
-    return replace(network, windows=layer_windows(pixels)), replace(pixels, windows=(HOUNSFIELD,))
 
 
 def pixel_policy(

@@ -24,7 +24,6 @@ from radboost.commands.options import (
     Window,
     WindowLayer,
     Workers,
-    layer_windows,
     pixel_policy,
 )
 
@@ -55,7 +54,7 @@ def train(
     size: Size = None,
     window: Window = None,
     stack: Stack = None,
-    window_layer: WindowLayer = False,
+    layer: WindowLayer = False,
     full_decode: FullDecode = False,
     device: Device = "auto",
     devices: Annotated[int, typer.Option("--devices", min=1, help="Devices, or processes on a CPU.")] = 1,
@@ -77,8 +76,7 @@ def train(
         need_extra()
         from radboost.extractor.train.file import Asked, read_config
 
-        asked = read_config(config) if config else Asked()
-        asked = asked.with_options(
+        asked = (read_config(config) if config else Asked()).with_options(
             backbone=backbone,
             checkpoint=checkpoint,
             random_init=random_init,
@@ -92,9 +90,7 @@ def train(
             stack=stack,
         )
         pixels = pixel_policy(found.task, asked.crop, asked.side(found.task), window, full_decode).stacked(asked.stack)
-        if window_layer:
-            asked = replace(asked, backbone={**asked.backbone, "windows": layer_windows(pixels)})
-        settings = asked.settings(pixels).running(tuple(fold or ()), seed, (device, devices), precision, workers)
+        settings = asked.settings(pixels, layer).running(tuple(fold or ()), seed, (device, devices), precision, workers)
         if weights is not None:
             from radboost.pipeline.weighting import unit_weights
 

@@ -11,7 +11,7 @@ from radboost.extractor.backbone.load import Backbone, input_size
 from radboost.extractor.backbone.pooling import POOLS, feature_map, map_shape, pooled_without
 from radboost.extractor.backbone.shipped import ShippedCard, read_card, shipped_names
 from radboost.extractor.backbone.weights import checkpoint_sha256, fit_weights, weights_sha256
-from radboost.extractor.backbone.window import HOUNSFIELD, window_parameters
+from radboost.extractor.backbone.window import HOUNSFIELD, layered, window_parameters
 
 __all__ = [
     "HOUNSFIELD",
@@ -24,6 +24,7 @@ __all__ = [
     "feature_map",
     "fit_weights",
     "input_size",
+    "layered",
     "load_backbone",
     "map_shape",
     "parameter_blocks",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from radboost.errors import UserError, WeightsError
@@ -60,7 +60,7 @@ class BackboneConfig:
     stage: int | None = None
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
-    windows: tuple[tuple[float, float], ...] = ()
+    windows: tuple[tuple[float, float], ...] = field(default=(), kw_only=True)
 
     def __post_init__(self) -> None:
         self._name()
@@ -73,15 +73,15 @@ class BackboneConfig:
             raise UserError("must be at least 0", where="--stage", got=self.stage)
         if self.size is not None and self.size < 1:
             raise UserError("must be at least 1", where="--size", got=self.size)
-        for field, least in (("mean", -math.inf), ("std", 0.0)):
-            values = getattr(self, field)
+        for name, least in (("mean", -math.inf), ("std", 0.0)):
+            values = getattr(self, name)
             if values is None:
                 continue
             values = tuple(float(v) for v in values)
             if len(values) != 3 or not all(math.isfinite(v) and v > least for v in values):
                 do = "Give three numbers, for pixels in 0..1; a standard deviation is above 0"
-                raise UserError("does not scale three channels", where=f"--{field}", got=values, do=do)
-            object.__setattr__(self, field, values)
+                raise UserError("does not scale three channels", where=f"--{name}", got=values, do=do)
+            object.__setattr__(self, name, values)
         pairs = [tuple(float(v) for v in window) for window in self.windows]
         if len(pairs) > 3 or any(len(pair) != 2 or not (math.isfinite(pair[0]) and pair[1] > 0) for pair in pairs):
             do = "Give one to three pairs (centre, width), a width above 0"

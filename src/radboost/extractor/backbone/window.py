@@ -7,12 +7,17 @@ weight 1/w and bias 0.5 - c/w, 0 and 1 at the window's edges; a sigmoid in the p
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = ["HOUNSFIELD", "WindowLayer", "Windowed", "window_parameters"]
+from radboost.data.crop import PixelPolicy
+from radboost.errors import UserError
+from radboost.extractor.backbone.config import BackboneConfig
+
+__all__ = ["HOUNSFIELD", "WindowLayer", "Windowed", "layered", "window_parameters"]
 
 HOUNSFIELD = (1024.5, 4097.0)
 """Centre and width of the one window under which crops are cut for such a layer: black is -1024 HU, white 3072 HU.
@@ -86,3 +91,18 @@ def window_parameters(model: nn.Module) -> list[str]:
     if not isinstance(model, Windowed):
         return []
     return [f"windows.{name}" for name, _ in model.windows.named_parameters()]
+
+
+def layered(network: BackboneConfig, pixels: PixelPolicy) -> tuple[BackboneConfig, PixelPolicy]:
+    """Put the windows of the pixels before the network, as a layer; crops are then cut under one for all.
+
+    Raises
+    ------
+    UserError
+        There are no windows, or a crop is a stack of slices.
+    """
+    if not pixels.windows:
+        raise UserError("needs windows to begin with", where="--window-layer", do="Give --window CENTRE,WIDTH")
+    if pixels.stack > 1:
+        raise UserError("sees one slice", where="--window-layer", got=f"--stack {pixels.stack}")
+    return replace(network, windows=pixels.windows), replace(pixels, windows=(HOUNSFIELD,))

@@ -14,7 +14,7 @@ from radboost.data.crop import PixelPolicy
 from radboost.data.networks import training_content
 from radboost.data.task import Task
 from radboost.errors import UserError, offenders
-from radboost.extractor.backbone import HOUNSFIELD, BackboneConfig, input_size
+from radboost.extractor.backbone import BackboneConfig, input_size, layered
 from radboost.extractor.train.config import HeadConfig, LearnConfig, OnlyConfig, TrainConfig
 from radboost.extractor.train.stages import SCHEDULES, Stage, read_schedule, stages_from
 from radboost.extractor.train.start import earlier
@@ -88,13 +88,15 @@ class Asked:
         """Side of a crop: as asked, else the task's, else what the network was made for; pixels."""
         return self.size or (task.images.size if task else input_size(self._network(None)))
 
-    def settings(self, pixels: PixelPolicy) -> TrainConfig:
-        """Give the training of such crops; before a window layer they are cut under one window for all."""
-        if self.backbone.get("windows"):
-            pixels = replace(pixels, windows=(HOUNSFIELD,))
+    def settings(self, pixels: PixelPolicy, window_layer: bool = False) -> TrainConfig:
+        """Give the training of such crops; a window layer begins with theirs, or with those of the config."""
+        network = self._network(pixels.size)
+        if network.windows:
+            pixels, window_layer = replace(pixels, windows=network.windows), True
+        if window_layer:
+            network, pixels = layered(network, pixels)
         shift = hu_shift(pixels.windows) if pixels.windows else ViewConfig.intensity
         augmented = self.augment or ViewConfig(intensity=shift)
-        network = self._network(pixels.size)
         return TrainConfig(network, pixels, self.stages, self.head, self.learn, augmented, self.only)
 
 
