@@ -192,9 +192,8 @@ def main():
     for name, spent in (("radboost", ours), ("plain", plain)):
         epoch = (spent[1 + given.epochs] - spent[1]) / given.epochs
         rates.append(sum(counts) / epoch)
-        print(
-            f"{name}: {rates[-1]:.1f} images per CPU second, {max(0.0, 1 - network / epoch):.1%} of an epoch not in the model"
-        )
+        share = max(0.0, 1 - network / epoch)
+        print(f"{name}: {rates[-1]:.1f} images per CPU second, {share:.1%} of an epoch not in the model")
     print(f"ratio: {rates[0] / rates[1]:.2f}")
     print(f"decoding once, beside it: {len(examples.crop) / decoded:.1f} images/s by the clock")
 
