@@ -17,7 +17,7 @@ from radboost.data.cohort import Cohort
 from radboost.data.phantom.breast import BreastPhantom, write_rsna_breast
 from radboost.data.predictions import Predictions
 
-COMMANDS = ("index", "crops", "extract", "fit-boost", "blend", "predict", "demo")
+COMMANDS = ("index", "crops", "explore", "extract", "fit-boost", "blend", "predict", "demo")
 
 
 @pytest.mark.parametrize("module", ["radboost", "radboost.cli"])

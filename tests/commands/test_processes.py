@@ -68,7 +68,7 @@ def what_the_demo_leaves(text, tmp_path):
     for row in ("prior", "metadata only", "images only", "blend safe", "blend risky"):
         assert row in text
     assert "never trained" in text
-    for name in ("cohort", "store", "run", "blend-safe", "blend-risky", "predictions-safe.csv"):
+    for name in ("cohort", "store", "run", "blend-safe", "blend-risky", "predictions-safe.csv", "explore.html"):
         assert (tmp_path / "demo" / name).exists()
 
 

@@ -51,7 +51,8 @@ def faults_section(cohort: Cohort) -> tuple[Section, list[str]]:
         )
     ]
     files = len({path for table in found.values() for path in table["path"]})
-    return Section("Quarantine", tuple(items)), [f"{files:,} files are in quarantine: see why below."]
+    told = "One file is" if files == 1 else f"{files:,} files are"
+    return Section("Quarantine", tuple(items)), [f"{told} in quarantine: see why below."]
 
 
 def _plain(path: str, reason: str) -> str:
