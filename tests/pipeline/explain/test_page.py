@@ -29,7 +29,7 @@ def test_the_page_says_where_why_like_what_and_whether_to_believe_it(page, new):
     for told in ("Where", "Why", "Alike", "Sanity check", "How to read this", "burned into the picture"):
         assert told in text
     data = json.loads((page.with_name("page-files") / "metrics.json").read_text("utf-8"))
-    assert [unit["p"] for unit in data["units"]] == pytest.approx(sorted(new[2].values(), reverse=True)[:2], abs=1e-9)
+    assert [unit["p"] for unit in data["units"]] == pytest.approx(sorted(new[2].values(), reverse=True)[:2], rel=1e-5)
     assert len(data["units"][0]["alike"]) == 5
     games = {game["weights"]: game for game in data["sanity"]}
     assert set(games) == {"as they are", "shuffled"}
