@@ -30,7 +30,8 @@ class Goal:
     factors
         Class weights of each target (classes,), over its training rows of mean 1.
     mean_weight
-        Mean task weight of each target's training rows; what a batch's loss is divided by.
+        What a target's weighted losses of a batch are divided by. How many rows are labelled says nothing, and targets
+        count as the task weighs them: where ``any`` counts double in the metric, it does here.
     learn
         Focal gamma, smoothing, and whether class weights follow the batch.
     """
@@ -43,13 +44,19 @@ class Goal:
     @classmethod
     def of(cls, task: Task, label: IntArray, weight: FloatArray, learn: LearnConfig) -> Goal:
         """Take class frequencies and weights from training rows: label and weight (n, targets)."""
-        factors, means = [], []
+        factors, sums, worth = [], [], []
         for t, target in enumerate(task.targets):
             k = len(target.classes)
             totals = np.bincount(label[:, t][label[:, t] >= 0], weight[:, t][label[:, t] >= 0], minlength=k)
             balanced = learn.class_weight == "balanced" and totals.sum() > 0
             factors.append((class_factors(torch.from_numpy(totals)) if balanced else torch.ones(k)).float())
-            means.append(float(totals.sum() / max(len(label), 1)) or 1.0)
+            sums.append(float(totals.sum()))
+            by_class = np.array(target.weights or [1.0] * k)
+            # What the rows would weigh without the task's say.
+            plain = float((totals[by_class > 0] / by_class[by_class > 0]).sum())
+            worth.append(sums[-1] / plain if sums[-1] else 1.0)
+        common = float(np.mean(worth))
+        means = (s / max(len(label), 1) * common / w or 1.0 for s, w in zip(sums, worth, strict=True))
         return cls(tuple(len(t.classes) for t in task.targets), tuple(factors), tuple(means), learn)
 
     def loss(self, margins: Tensor, label: Tensor, weight: Tensor) -> Tensor:
