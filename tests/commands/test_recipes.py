@@ -6,8 +6,10 @@ import json
 import re
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
+from radboost.data.cohort import Cohort
 from radboost.data.phantom.breast import BreastPhantom, write_rsna_breast
 from radboost.data.phantom.cbis import CbisPhantom, write_cbis_ddsm
 from radboost.data.phantom.ct import HeadPhantom, write_rsna_ich
@@ -64,6 +66,11 @@ def test_a_recipe_takes_a_few_steps(name, radboost, cohorts, tmp_path):
     assert [s["rate"] for s in made["stages"]] == [s.rate for s in asked.stages]
     assert (made["head"]["kind"], made["learn"]["batch_size"]) == (asked.head.kind, asked.learn.batch_size)
     assert len(content["networks"][0]["stages"]) == len(asked.stages)
+    # Whoever has a label is predicted, also where the image cannot be read (the heads have one such).
+    cohort = Cohort.load(cohorts(task))
+    labelled = set(cohort.targets["unit"]) & set(cohort.units.loc[cohort.units["fold"] == 0, "unit"])
+    told = pd.read_parquet(tmp_path / "training" / "predictions.parquet")
+    assert told["unit"].nunique() == len(labelled)
 
 
 def test_every_recipe_is_tried_and_told_of(radboost, cohort, tmp_path):

@@ -89,7 +89,7 @@ class Made:
     p
         Probabilities by target, (units, classes).
     seen
-        Units of the outer fold that had a crop, (units,).
+        Units of the outer fold that are predicted, (units,): those that had a crop, and in a result all of them.
     """
 
     split: Split

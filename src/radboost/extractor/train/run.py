@@ -24,7 +24,7 @@ from radboost.extractor.train.fit import fit_network
 from radboost.extractor.train.learning import Material
 from radboost.extractor.train.log import LOG, Logged
 from radboost.extractor.train.network import Classifier
-from radboost.extractor.train.objective import Goal, base_margins
+from radboost.extractor.train.objective import Goal, base_margins, base_rates
 from radboost.extractor.train.place import Made, Place, Result, write_training
 from radboost.extractor.train.predict import UnitMeans
 from radboost.extractor.train.start import begin_at, refuse_known
@@ -119,7 +119,11 @@ def _refuse_stale(backbone: BackboneConfig, made: Sequence[Made]) -> None:
 
 
 def _calibrated(examples: Examples, made: Sequence[Made]) -> tuple[list[Made], dict[str, dict[str, Any]]]:
-    """Calibrate each fold's predictions by the other folds', and give the maps for new exams by target."""
+    """Calibrate each fold's predictions by the other folds', and give the maps for new exams by target.
+
+    Units none of whose crops could be read get the base rates of the other folds, as new exams do: a member of a blend
+    predicts the units that the others predict.
+    """
     found, maps = list(made), dict[str, dict[str, Any]]()
     for t in examples.learnt:
         target = examples.task.targets[t]
@@ -132,5 +136,8 @@ def _calibrated(examples: Examples, made: Sequence[Made]) -> tuple[list[Made], d
         for k, each in enumerate(made):
             own = np.zeros_like(each.p[t])
             own[each.seen] = mapped[facts[2] == each.split.fold]
+            learnt = each.split.train | each.split.inner
+            rates = base_rates(examples.task, examples.label[learnt], examples.weight[learnt])
+            own[each.split.outer & ~each.seen] = rates[target.name]
             found[k] = replace(found[k], p=[*found[k].p[:t], own, *found[k].p[t + 1 :]])
-    return found, maps
+    return [replace(each, seen=each.split.outer) for each in found], maps
