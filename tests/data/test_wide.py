@@ -97,7 +97,7 @@ def test_names_come_apart_at_the_longest_heading():
         (lambda: WideTable(("a",), (("x", "x"),), "y"), "distinct headings"),
         (lambda: Lookup("a", ("b",), (("x", "1"), ("x", "2"))), "no value stands twice"),
         (lambda: Lookup("a", ("b",), (("x",),)), "do not fit its columns"),
-        (lambda: replace(LUMBAR, slots=replace(LUMBAR.slots, values=("t1",))), "slots are not those"),
+        (lambda: replace(LUMBAR, slots=replace(LUMBAR.slots, values=("t1",), blocks=())), "slots are not those"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(make, says):
