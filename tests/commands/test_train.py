@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+import pickle
 import shutil
+import signal
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from radboost.data.predictions import Predictions
 from radboost.data.store import EmbeddingStore
 from radboost.extractor import train as room
+from radboost.extractor.train.keeper import Keeper
 
 
 def test_a_config_file_and_options_make_a_training(radboost, cohort, tmp_path):
@@ -186,3 +191,57 @@ def test_a_network_that_was_changed_is_refused(radboost, cohort, training, new_e
         ("extract", cohort, "--training", other, "--out", tmp_path / "store"),
     ):
         assert "is not the network that was written" in radboost(*words, "--workers", 1, code=2).stderr
+
+
+class Touches:
+    """Unpickled, it runs code: here it makes a file."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return (Path.touch, (self.path,))
+
+
+@pytest.mark.parametrize("write", [torch.save, lambda content, path: path.write_bytes(pickle.dumps(content))])
+def test_code_in_a_foreign_checkpoint_is_not_run(radboost, cohort, tmp_path, write):
+    ran = tmp_path / "ran"
+    write({"state_dict": {"weight": torch.ones(1)}, "epoch": Touches(ran)}, tmp_path / "foreign.pth")
+    words = ("--backbone", "test_resnet", "--size", 32, "--workers", 1, "--device", "cpu")
+    for command in ("train", "extract"):
+        out = tmp_path / command
+        given = ("--checkpoint", tmp_path / "foreign.pth", "--out", out)
+        assert "cannot be read as weights" in radboost(command, cohort, *given, *words, code=2).stderr
+        assert not out.exists()
+    assert not ran.exists()
+    # Told before the crops are decoded.
+    assert not list(tmp_path.glob(".train.training/crops*"))
+
+
+def test_an_interrupted_training_goes_on_but_never_from_a_changed_checkpoint(radboost, cohort, tmp_path, monkeypatch):
+    schedule = tmp_path / "two.toml"
+    schedule.write_text('[[stage]]\nname = "two"\nepochs = 2\nrate = 0.001\nlayers = "head"\n')
+    words = ("--schedule", schedule, "--size", 32, "--fold", 0, "--workers", 1, "--device", "cpu", "--random-init", 0)
+    words = ("train", cohort, "--out", tmp_path / "training", "--backbone", "test_resnet", *words)
+    keep = Keeper.on_train_epoch_end
+
+    def interrupt(self, trainer, learning):
+        keep(self, trainer, learning)
+        raise KeyboardInterrupt
+
+    before = signal.getsignal(signal.SIGINT)
+    monkeypatch.setattr(Keeper, "on_train_epoch_end", interrupt)
+    assert "run it again to go on" in radboost(*words, code=130).stderr
+    # A second Ctrl-C works as the first did.
+    assert signal.getsignal(signal.SIGINT) is before
+    monkeypatch.setattr(Keeper, "on_train_epoch_end", keep)
+    last = tmp_path / ".training.training" / "fold0" / "0-two" / "last.safetensors"
+    whole = last.read_bytes()
+    last.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    assert "is not the checkpoint that was written" in radboost(*words, code=1).stderr
+    last.write_bytes(whole[: len(whole) // 2])
+    assert "cannot be read as a checkpoint" in radboost(*words, code=1).stderr
+    assert not (tmp_path / "training").exists()
+    last.write_bytes(whole)
+    radboost(*words)
+    assert pd.read_csv(tmp_path / "training" / "epochs.csv")["epoch"].tolist() == [0, 1]

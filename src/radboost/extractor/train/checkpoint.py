@@ -21,6 +21,8 @@ __all__ = ["SafeCheckpoint", "read_checkpoint_file", "write_checkpoint_file"]
 
 _TENSOR, _TUPLE, _PAIRS, _FLOAT = "__tensor__", "__tuple__", "__pairs__", "__float__"
 
+_DO = "Bring the file back, or delete the unfinished training, .NAME.training, and begin anew"
+
 
 def write_checkpoint_file(content: dict[str, Any], path: Path) -> None:
     """Write nested dicts, lists and tuples of tensors, numbers, text and None, whole or not at all.
@@ -59,9 +61,9 @@ def read_checkpoint_file(path: Path) -> dict[str, Any]:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, no mapping
         state, sha256 = header["state"], header["sha256"]
     except (OSError, KeyError, SafetensorError) as error:
-        raise FormatError("cannot be read as a checkpoint", where=path, got=str(error)) from error
+        raise FormatError("cannot be read as a checkpoint", where=path, got=str(error), do=_DO) from error
     if digest([state, weights_sha256(tensors)]) != sha256:
-        raise FormatError("is not the checkpoint that was written", where=path, do="Train anew, or bring the file back")
+        raise FormatError("is not the checkpoint that was written", where=path, do=_DO)
     content: dict[str, Any] = _unpacked(json.loads(state), tensors)
     return content
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -103,7 +104,8 @@ def _fit_stage(network: Classifier, material: Material, config: TrainConfig, spo
                 default_root_dir=folder,
                 log_every_n_steps=1,
             )
-            trainer.fit(learning, ckpt_path=last)
+            with _interruptible():
+                trainer.fit(learning, ckpt_path=last)
     best, kept = keeper.best()
     if len(kept) > 1:
         state, scores = averaged(network, [spot.epoch(each) for each in kept], material, config, stage)
@@ -112,6 +114,19 @@ def _fit_stage(network: Classifier, material: Material, config: TrainConfig, spo
             best = replace(best, scores=dict(scores), averaged=kept)
             progress.say(f"{stage.name}: the mean of epochs {', '.join(str(each + 1) for each in kept)} is kept")
     return best
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let Ctrl-C end a training as it ends all else: pytorch-lightning exits with 1, and ignores it from then on."""
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit as ended:
+        if not isinstance(ended.__context__, KeyboardInterrupt):
+            raise
+        signal.signal(signal.SIGINT, before or signal.default_int_handler)
+        raise KeyboardInterrupt from None
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from lightning.pytorch.callbacks import Checkpoint
 from torch import Tensor
 
 from radboost.data.progress import Progress
-from radboost.errors import FormatError, RadboostError
+from radboost.errors import RadboostError
 from radboost.extractor.train.checkpoint import read_checkpoint_file, write_checkpoint_file
 from radboost.extractor.train.config import LearnConfig
 from radboost.extractor.train.stages import Stage
@@ -98,11 +98,16 @@ class Keeper(Checkpoint):
         self._mean: dict[str, Tensor] = {}
 
     def resumes(self) -> Path | None:
-        """Give the checkpoint to go on from; None where there is none that is whole."""
-        try:
-            self._state = dict(read_checkpoint_file(self._spot.last)["keeper"])
-        except FormatError:
+        """Give the checkpoint to go on from; None where there is none.
+
+        Raises
+        ------
+        FormatError
+            It is not the one that was written: checkpoints appear whole or not at all, so that no kill explains it.
+        """
+        if not self._spot.last.is_file():
             return None
+        self._state = dict(read_checkpoint_file(self._spot.last)["keeper"])
         self._progress.advance(int(self._state["epochs"]))
         return self._spot.last
 

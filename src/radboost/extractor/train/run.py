@@ -72,6 +72,8 @@ def train(
     if unknown:
         raise UserError("the cohort has no such fold", where="--fold", got=unknown, do=f"It has {folds}")
     refuse_known(config.backbone, cohort, examples, chosen)
+    # Before crops are decoded, which may take hours: weights that cannot be had are told at once.
+    begin_at(config.backbone, chosen[0])
     place = Place(out.with_name(f".{out.name}.training"), cohort, config, examples)
     progress = Logged(progress, place.folder / LOG)
     crops = CropFile(place.folder / "crops", cohort, np.unique(examples.crop), config)
