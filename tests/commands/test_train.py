@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 import torch
 
+from radboost.data.cohort import Cohort
 from radboost.data.predictions import Predictions
 from radboost.data.store import EmbeddingStore
 from radboost.extractor import train as room
@@ -245,3 +246,19 @@ def test_an_interrupted_training_goes_on_but_never_from_a_changed_checkpoint(rad
     last.write_bytes(whole)
     radboost(*words)
     assert pd.read_csv(tmp_path / "training" / "epochs.csv")["epoch"].tolist() == [0, 1]
+
+
+def test_patients_of_an_earlier_network_are_no_new_exams(radboost, cohort, training, run, store, tmp_path):
+    # A network may have begun where one of another cohort ended, and have seen who is in no fold of this one. Whoever
+    # made the features of a run knows as much as whoever predicts.
+    units = Cohort.load(cohort).units
+    held = units.loc[units["split"] == "holdout", "group_id"].iat[0]
+    words = ("--cohort", cohort, "--split", "holdout", "--out", tmp_path / "p.csv")
+    taught = changed(training, tmp_path / "taught", lambda header: header["networks"][0]["saw"].append(held))
+    assert "1 of" in radboost("predict", taught, *words, code=2).stderr
+    shutil.copytree(run, tmp_path / "run")
+    header = json.loads((tmp_path / "run" / "run.json").read_text())
+    header["inputs"]["stores"][0]["config"]["trained_groups"] = {"fold0": [held]}
+    (tmp_path / "run" / "run.json").write_text(json.dumps(header))
+    radboost("blend", "safe", tmp_path / "run", "--out", tmp_path / "blend")
+    assert "1 of" in radboost("predict", tmp_path / "blend", *words, "--store", store, code=2).stderr

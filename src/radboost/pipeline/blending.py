@@ -35,7 +35,16 @@ from radboost.ensemble.sweep import sweep
 from radboost.errors import MismatchError, UserError
 from radboost.metrics import Bootstrap, best_threshold
 from radboost.pipeline.outside import Outside
-from radboost.pipeline.sources import Source, copy_source, is_training, key_id, open_source, predictions_of, stores_of
+from radboost.pipeline.sources import (
+    Source,
+    copy_source,
+    groups_seen,
+    is_training,
+    key_id,
+    open_source,
+    predictions_of,
+    stores_of,
+)
 
 __all__ = ["FORMAT", "Blend", "blend_outside", "make_blend"]
 
@@ -120,6 +129,12 @@ class Blend:
     def predictions(self) -> Predictions:
         """Cross-fitted blended predictions of the units it was fitted on."""
         return Predictions.read(self.folder / "predictions.parquet")
+
+    @cached_property
+    def learnt(self) -> frozenset[str]:
+        """Hashed groups that its models, or the networks behind their features, learnt from."""
+        saw = (groups_seen(run) for _, run in self.runs)
+        return frozenset(self.predictions.table["group"].astype(str)).union(*saw)
 
     @cached_property
     def runs(self) -> list[tuple[str, Source]]:

@@ -301,8 +301,7 @@ def _as_sample(
 
 def _refuse_trained(blend: Blend, design: Design) -> None:
     """Groups carry keyed hashes, so this sees through renamed units as long as the key is the training cohort's."""
-    trained = set(blend.predictions.table["group"])
-    again = sorted({g for g in design.group.tolist() if g in trained})
+    again = sorted(blend.learnt.intersection(design.group.tolist()))
     if again:
         raise LeakError(
             "these patients were trained on, so this is no prediction of new exams",

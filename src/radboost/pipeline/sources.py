@@ -7,11 +7,21 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from radboost.booster.run import Run
+from radboost.data.networks import TRAINED_GROUPS
 from radboost.data.predictions import Predictions
 from radboost.errors import LeakError, MismatchError, offenders
 from radboost.extractor.train.training import Training
 
-__all__ = ["Source", "copy_source", "is_training", "key_id", "open_source", "predictions_of", "stores_of"]
+__all__ = [
+    "Source",
+    "copy_source",
+    "groups_seen",
+    "is_training",
+    "key_id",
+    "open_source",
+    "predictions_of",
+    "stores_of",
+]
 
 Source: TypeAlias = Run | Training
 
@@ -86,6 +96,17 @@ def predictions_of(sources: Sequence[Source]) -> list[Predictions]:
 def stores_of(source: Source) -> list[dict[str, Any]]:
     """Give what stores a source's features came from: none for a training, which sees crops."""
     return source.stores if isinstance(source, Run) else []
+
+
+def groups_seen(source: Source) -> frozenset[str]:
+    """Give the hashed groups that networks learnt from: a training's own, or those that made a run's features.
+
+    They may be more than a cohort has: a network may have begun where one of another cohort ended.
+    """
+    if isinstance(source, Training):
+        return frozenset(str(group) for fold in source.folds for group in source.network(fold)["saw"])
+    named = (store["config"].get(TRAINED_GROUPS, {}) for store in source.stores)
+    return frozenset(str(group) for networks in named for groups in networks.values() for group in groups)
 
 
 def key_id(source: Source) -> str:

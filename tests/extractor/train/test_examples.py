@@ -7,7 +7,7 @@ import pytest
 
 from radboost.errors import UserError
 from radboost.extractor.train.config import OnlyConfig
-from radboost.extractor.train.examples import read_examples, read_units
+from radboost.extractor.train.examples import encode_metadata, read_examples, read_units, split_examples
 from radboost.extractor.train.run import train
 from radboost.extractor.train.stages import Stage
 
@@ -49,3 +49,20 @@ def test_target_weights_flow_through(breasts, asked, tmp_path):
     assert not np.array_equal(table["p"], plain.predictions.table["p"])
     assert plain.content["config"]["weights"] is None
     assert weighted.members == [("train/test_resnet", "weighted")]
+
+
+def test_metadata_is_encoded_by_what_units_weigh(breasts):
+    # Weight 2 is the row twice and weight 0 no row: whoever counts for nothing decides no mean, and no category.
+    units = breasts.units
+    weights = dict.fromkeys(units["unit_id"], 1.0)
+    plain = read_examples(breasts)
+    split = split_examples(plain, 0, 0.3, seed=0)
+    learnt = np.flatnonzero(split.train)
+    weights |= dict.fromkeys(plain.unit[learnt[::2]].tolist(), 0.0)
+    weights |= dict.fromkeys(plain.unit[learnt[1::4]].tolist(), 2.0)
+    encoder, _ = encode_metadata(read_examples(breasts, weights=weights), split)
+    rows = np.repeat(learnt, [int(weights[unit]) for unit in plain.unit[learnt].tolist()])
+    age = plain.metadata["age"].to_numpy(float)[rows]
+    (numeric,) = [column for column in encoder.numeric if column.name == "age"]
+    assert numeric.mean == pytest.approx(np.nanmean(age))
+    assert numeric.scale == pytest.approx(np.nanstd(age))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -12,10 +13,11 @@ import torch
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from radboost.data.progress import Silent
 from radboost.errors import RadboostError, UserError
 from radboost.extractor.train import averaging
 from radboost.extractor.train.config import HeadConfig, LearnConfig
-from radboost.extractor.train.keeper import Keeper
+from radboost.extractor.train.keeper import Keeper, Spot
 from radboost.extractor.train.predict import predict_units, training_config
 from radboost.extractor.train.run import train
 from radboost.extractor.train.stages import Stage
@@ -134,6 +136,20 @@ def test_the_mean_of_the_best_epochs_has_statistics_of_its_own(breasts, asked, t
     # Statistics of layers that learnt belong to the mean's own weights; all else is the mean, frozen layers included.
     assert any("running_mean" in name for name in moved)
     assert all(name.startswith("model.layer4") and ("running" in name or "batches" in name) for name in moved)
+
+
+def test_the_running_mean_follows_steps_and_not_batches(tmp_path):
+    # Where gradients of two batches make one step, every second batch leaves the weights where they are. A mean that
+    # took them in again would forget the older ones the faster.
+    layer = torch.nn.Linear(1, 1, bias=False)
+    spot = Spot(Stage("head", 1, 1e-3, "head"), tmp_path, {})
+    keeper = Keeper(spot, LearnConfig(ema=0.5, accumulate=2), lambda *_: True, Silent())
+    module = SimpleNamespace(network=layer)
+    for step, value in ((0, 7.0), (1, 4.0), (1, 4.0), (2, 8.0), (2, 8.0)):
+        torch.nn.init.constant_(layer.weight, value)
+        keeper.on_train_batch_end(SimpleNamespace(global_step=step), module, torch.tensor(0.0), None, 0)
+    keeper.on_validation_start(None, module)
+    assert layer.weight.item() == 0.5 * 4.0 + 0.5 * 8.0
 
 
 def test_a_stage_that_only_loses_changes_nothing(breasts, asked, tmp_path):

@@ -220,9 +220,9 @@ def split_examples(examples: Examples, fold: int, inner: float, seed: int) -> Sp
 
 
 def encode_metadata(examples: Examples, split: Split) -> tuple[MetadataEncoder, npt.NDArray[np.float32]]:
-    """Fit the encoder on training units, and encode all: (units, features)."""
+    """Fit the encoder on training units by their weights, and encode all: (units, features)."""
     table = examples.metadata
     words = [name for name in table.columns if not pd.api.types.is_numeric_dtype(table[name])]
     known = [name for name in table.columns if name not in words]
-    encoder = MetadataEncoder.fit(table[split.train], known, words)
+    encoder = MetadataEncoder.fit(table[split.train], known, words, examples.target_weight[split.train])
     return encoder, encoder.transform(table)

@@ -96,6 +96,7 @@ class Keeper(Checkpoint):
             "kept": [],
         }
         self._mean: dict[str, Tensor] = {}
+        self._followed = 0
 
     def resumes(self) -> Path | None:
         """Give the checkpoint to go on from; None where there is none.
@@ -130,8 +131,10 @@ class Keeper(Checkpoint):
         if loss is not None and not torch.isfinite(loss).all():
             do = "Give a lower rate, or --precision fp32"
             raise RadboostError("the loss is not finite", where=f"stage {self._spot.stage.name}", do=do)
-        decay = self._learn.ema
-        if decay and trainer.global_step:
+        decay, steps = self._learn.ema, trainer.global_step
+        # Where gradients are added over batches, most batches leave the weights where they are.
+        if decay and steps > self._followed:
+            self._followed = steps
             for name, value in module.network.state_dict().items():
                 mean = self._mean.get(name)
                 if mean is None or not value.is_floating_point():
@@ -199,3 +202,4 @@ class Keeper(Checkpoint):
     def on_load_checkpoint(self, trainer: pl.Trainer, module: Any, checkpoint: dict[str, Any]) -> None:
         """Bring it back."""
         self._state, self._mean = dict(checkpoint["keeper"]), dict(checkpoint["mean"])
+        self._followed = int(checkpoint["global_step"])

@@ -18,7 +18,7 @@ from radboost.data.predictions import member_name
 from radboost.data.task import Task
 from radboost.errors import UserError
 from radboost.pipeline.blending import Blend
-from radboost.pipeline.sources import is_training
+from radboost.pipeline.sources import groups_seen, is_training
 
 __all__ = ["Asked", "Question", "System", "log_odds"]
 
@@ -117,9 +117,11 @@ class System:
 
     @cached_property
     def groups(self) -> frozenset[str]:
-        """Hashed groups that it learnt from."""
-        source = self.runs[0][1] if self.blend is None else self.blend
-        return frozenset(source.predictions.table["group"])
+        """Hashed groups that it, or the networks behind its features, learnt from."""
+        if self.blend is not None:
+            return self.blend.learnt
+        ((_, run),) = self.runs
+        return frozenset(run.predictions.table["group"].astype(str)) | groups_seen(run)
 
     @cached_property
     def stores(self) -> list[dict[str, Any]]:
