@@ -11,7 +11,7 @@ import pytest
 from radboost.booster.weights import WeightConfig, resolve_weights, simulate
 from radboost.booster.weights import odds as odds_module
 from radboost.booster.weights.balance import balance, entropy_weights, penalised_weights
-from radboost.booster.weights.covariates import Column, Sample, unit_table
+from radboost.booster.weights.covariates import Column, Sample, choose_columns, unit_table
 from radboost.booster.weights.measures import column_balance, ess_share, flattening
 from radboost.booster.weights.odds import odds
 from radboost.booster.weights.strata import cells, strata
@@ -334,3 +334,31 @@ def test_header_features_can_be_compared_on(pair):
     found = simulate(*tables, WeightConfig("strata", ("intercept:category",)))
     assert found.removed == {"intercept": 100}
     np.testing.assert_allclose(found.weight[found.weight > 0], 1)
+
+
+def test_what_is_told_of_units_that_share_crops_can_be_compared_on(pair):
+    # As in studies of several series: the manifest does not know what its units are about.
+    tables = []
+    columns = choose_columns(pair.source, ())
+    for cohort in (pair.source, pair.target):
+        told = unit_table(cohort, columns).add_prefix(METADATA).assign(unit=cohort.units["unit"])
+        bare = cohort.manifest.drop(columns=[METADATA + c.name for c in columns])
+        tables.append(replace(cohort, manifest=bare, unit_features=told))
+    found, crops = simulate(*tables), simulate(pair.source, pair.target)
+    np.testing.assert_array_equal(found.weight, crops.weight)
+
+
+def test_how_many_crops_a_unit_sees_can_be_compared_on(pair):
+    # Of the cohort every second unit sees its image twice, of the target every fourth sees none.
+    slot = pair.source.task.slots.values[0]
+    twice = pair.source.links.drop_duplicates("unit")[::2].assign(order=9.0)
+    source = replace(pair.source, links=pd.concat([pair.source.links, twice], ignore_index=True))
+    names = pair.target.units["unit"]
+    target = replace(pair.target, links=pair.target.links[~pair.target.links["unit"].isin(names[::4])])
+    column = Column(f"count.{slot}", categorical=False, slot=slot)
+    counts = [unit_table(cohort, (column,))[column.name] for cohort in (source, target)]
+    assert [sorted(set(count)) for count in counts] == [[1, 2], [0, 1]]
+    found = simulate(source, target, WeightConfig("strata", (f"{column.name}:category",)))
+    assert found.removed == {column.name: len(twice)}
+    with pytest.raises(UserError, match=r"no such columns.*Known: .*count\."):
+        simulate(source, target, WeightConfig(on=("count.other",)))

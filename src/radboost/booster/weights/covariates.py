@@ -16,6 +16,7 @@ from radboost.data.frame_values import PIXELS
 from radboost.data.header_features import GEOMETRY, WORDS
 from radboost.data.metadata import MISSING, category_text, numbers
 from radboost.data.task import OPPOSITE
+from radboost.data.unit_table import COUNT, linked_rows
 from radboost.errors import UserError, offenders
 
 __all__ = ["CATEGORY", "Column", "Sample", "choose_columns", "kinds", "unit_table"]
@@ -36,11 +37,14 @@ class Column:
         Whether its values are categories.
     header
         Whether it is a header feature.
+    slot
+        Slot whose crops it counts; empty where it counts none.
     """
 
     name: str
     categorical: bool
     header: bool = False
+    slot: str = ""
 
 
 @dataclass(frozen=True)
@@ -86,8 +90,8 @@ def choose_columns(cohort: Cohort, on: Sequence[str]) -> tuple[Column, ...]:
     cohort
         The source cohort.
     on
-        Names of metadata columns or header features, each with or without the ending `CATEGORY`; none for the task's
-        metadata.
+        Names of metadata columns, header features or numbers of crops (``count.<slot>``), each with or without the
+        ending `CATEGORY`; none for the task's metadata.
 
     Raises
     ------
@@ -111,6 +115,8 @@ def choose_columns(cohort: Cohort, on: Sequence[str]) -> tuple[Column, ...]:
         raise UserError("the task forbids columns as features", where="--on", got=offenders(forbidden), do=do)
     headers = cohort.header_features()
     found = [] if headers is None else [c for c in headers.columns if c != "crop_id"]
+    counted = () if task is None else task.slots.values
+    known = {COUNT + slot: Column(COUNT + slot, categorical=False, slot=slot) for slot in counted} | known
     known = {n: Column(n, n in WORDS, header=True) for n in found} | known
     unknown = [name for name in names if name not in known]
     if unknown:
@@ -125,7 +131,7 @@ def choose_columns(cohort: Cohort, on: Sequence[str]) -> tuple[Column, ...]:
 
 
 def unit_table(cohort: Cohort, columns: Sequence[Column]) -> pd.DataFrame:
-    """One row a unit of `Cohort.units`, from its own crops: mean of a number, first known category.
+    """One row a unit of `Cohort.units`: what is told of it, or its own crops' mean number or first known category.
 
     Raises
     ------
@@ -135,32 +141,47 @@ def unit_table(cohort: Cohort, columns: Sequence[Column]) -> pd.DataFrame:
         A numeric column holds text.
     """
     headers = cohort.header_features() if any(c.header for c in columns) else None
-    lacking = [c.name for c in columns if _cells(cohort, headers, c) is None]
+    links = linked_rows(cohort)
+    links = links[~links["slot"].str.endswith(OPPOSITE) & links["crop_id"].isin(cohort.manifest["crop_id"])]
+    units = cohort.units["unit"]
+    found: dict[str, tuple[pd.Series[Any], npt.NDArray[np.int64]]] = {}
+    for column in columns:
+        told = _told(cohort, headers, column, links)
+        if told is not None:
+            found[column.name] = told
+    lacking = [c.name for c in columns if c.name not in found]
     if lacking:
         do = "Index both cohorts with the same task and --headers, or compare them on other columns with --on"
         raise UserError("lacks columns to compare on", where=cohort.folder, got=offenders(lacking), do=do)
-    units = cohort.units["unit"]
-    place = pd.Series(np.arange(len(units)), index=units.to_numpy())
-    links = cohort.links[~cohort.links["slot"].str.endswith(OPPOSITE)]
-    links = links.assign(row=links["unit"].map(place)).sort_values(["row", "slot", "order", "crop_id"])
-    crop = pd.Series(np.arange(len(cohort.manifest)), index=cohort.manifest["crop_id"].to_numpy())
-    at, row = crop.reindex(links["crop_id"]).to_numpy(), links["row"].to_numpy()
-    out: dict[str, Any] = {}
-    for column in columns:
-        cells = _cells(cohort, headers, column)
-        if cells is None:
-            continue
-        own = cells.iloc[at].rename(column.name)
-        if column.categorical:
-            text = category_text(own)
-            known = text.where(text != MISSING).groupby(row).first()
-            out[column.name] = known.reindex(range(len(units))).fillna(MISSING).to_numpy(object)
-        else:
-            out[column.name] = pd.Series(numbers(own)).groupby(row).mean().reindex(range(len(units))).to_numpy(float)
+    out = {c.name: _gathered(*found[c.name], len(units), categorical=c.categorical) for c in columns}
     return pd.DataFrame(out, index=pd.RangeIndex(len(units)))
 
 
-def _cells(cohort: Cohort, headers: pd.DataFrame | None, column: Column) -> pd.Series[Any] | None:
-    """Cells of a column, one a crop as in the manifest; None where there is no such column."""
-    table, name = (headers, column.name) if column.header else (cohort.manifest, METADATA + column.name)
-    return None if table is None or name not in table.columns else table[name]
+def _told(
+    cohort: Cohort, headers: pd.DataFrame | None, column: Column, links: pd.DataFrame
+) -> tuple[pd.Series[Any], npt.NDArray[np.int64]] | None:
+    """Cells of a column and the units' rows that they belong to; None where the cohort has no such column."""
+    units = cohort.units["unit"]
+    if column.slot:
+        if cohort.task is None or column.slot not in cohort.task.slots.values:
+            return None
+        # A unit that sees none there has 0 of them.
+        seen = links.loc[links["slot"] == column.slot, "row"].to_numpy()
+        count = np.bincount(seen, minlength=len(units)).astype(np.float64)
+        return pd.Series(count, name=column.name), np.arange(len(units))
+    if cohort.unit_features is not None and not column.header:
+        table, name = cohort.unit_features.set_index("unit").reindex(units), METADATA + column.name
+        return (table[name].rename(column.name), np.arange(len(units))) if name in table.columns else None
+    own, name = (headers, column.name) if column.header else (cohort.manifest, METADATA + column.name)
+    if own is None or name not in own.columns:
+        return None
+    crop = pd.Index(cohort.manifest["crop_id"]).get_indexer(pd.Index(links["crop_id"]))
+    return own[name].iloc[crop].rename(column.name), links["row"].to_numpy()
+
+
+def _gathered(cells: pd.Series[Any], row: npt.NDArray[np.int64], count: int, *, categorical: bool) -> npt.NDArray[Any]:
+    """First known category, or mean of the known numbers, of each unit."""
+    if not categorical:
+        return pd.Series(numbers(cells)).groupby(row).mean().reindex(range(count)).to_numpy(np.float64)
+    text = category_text(cells)
+    return text.where(text != MISSING).groupby(row).first().reindex(range(count)).fillna(MISSING).to_numpy(object)
