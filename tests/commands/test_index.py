@@ -52,3 +52,17 @@ def test_the_table_tells_gaps_and_headers_are_kept_when_asked_for(radboost, fold
     table = Cohort.load(tmp_path / "c").header_features()
     assert table["gap_after"].max() == 25
     assert "--headers" in radboost("index", folder, "--out", tmp_path / "d", "--headers", "few", code=2).stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("--patches", "s10"), "--patches needs a task"),
+        (("--neighbours", 1), "--neighbours needs a task"),
+        (("--sees", "split"), "need a task with volumes"),
+        (("--task", "rsna-ich", "--size", 64), "--size is the side of patches"),
+        (("--task", "cbis-ddsm", "--patches", "grid", "--neighbours", 1), "neighbours and pool exclude each other"),
+    ],
+)
+def test_choices_that_do_not_go_with_the_task_are_refused(radboost, folder, tmp_path, words, says):
+    assert says in radboost("index", folder, "--out", tmp_path / "c", *words, code=2).stderr.replace("\n", " ")

@@ -53,6 +53,7 @@ def test_from_the_folder_to_the_submission(radboost, place, short):
     radboost("blend", "safe", run, "--out", blend)
     refuse_what_the_challenge_would(radboost, blend, place)
     simulate_the_exams(radboost, place)
+    see_the_slices_beside(radboost, place)
 
 
 def test_windows_that_were_learnt_go_with_the_networks(radboost, place, tmp_path):
@@ -86,6 +87,18 @@ def simulate_the_exams(radboost, tmp_path):
     text = radboost("blend", "risky", run, "--out", tmp_path / "risky", "--no-sweep").output
     assert "all targets: cross-fitted, risky" in text
     refuse_what_the_challenge_would(radboost, tmp_path / "risky", tmp_path)
+
+
+def see_the_slices_beside(radboost, tmp_path):
+    """Another cohort of the same crops and folds: its run needs no new embeddings."""
+    cohort, run = tmp_path / "beside", tmp_path / "run-beside"
+    words = ("--task", "rsna-ich", "--out", cohort, "--folds", 2, "--workers", 1, "--key", tmp_path / "cohort" / "key")
+    radboost("index", tmp_path / "data", *words, "--neighbours", 1)
+    radboost("fit-boost", cohort, tmp_path / "store", "--out", run, "--learner", "lightgbm")
+    names = json.loads((run / "prepared" / "regular" / "fold0" / "prepared.json").read_text())["blocks"]
+    assert {b["name"].rpartition("/")[2] for b in names} >= {"own", "neighbours", "neighbour-difference"}
+    text = radboost("compare", f"{tmp_path / 'run'}:residual/image", f"{run}:lightgbm/image").output
+    assert "first minus second" in text
 
 
 def refuse_what_the_challenge_would(radboost, blend, tmp_path):

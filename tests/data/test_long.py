@@ -19,7 +19,7 @@ from radboost.data.task import Images, LongTable, Submission, Target, Task
 from radboost.data.tasks import get_task
 from radboost.errors import TableError, TaskError
 
-EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+PAGES = Path(__file__).resolve().parents[2] / "docs" / "tasks"
 ICH = get_task("rsna-ich")
 TASK = Task(
     "toy",
@@ -85,11 +85,6 @@ def test_toml_declares_both(tmp_path):
     path.write_text(path.read_text().replace('["patient_id"]', '"patient_id"'))
     with pytest.raises(TaskError, match="from_headers must be a list"):
         get_task(str(path))
-
-
-def test_the_example_with_neighbours_is_the_task_in_all_else():
-    found = get_task(str(EXAMPLES / "rsna-ich-neighbours.toml"))
-    assert found == replace(ICH, name=found.name, slots=replace(ICH.slots, neighbours=1))
 
 
 def test_a_long_submission_has_one_row_a_unit_and_target():
@@ -163,6 +158,6 @@ def test_patients_that_headers_do_not_name_are_an_error(data, tmp_path):
 def test_the_documented_counts_of_header_features_are_the_tasks():
     words = set(ICH.metadata.headers) & set(WORDS)
     counts = len(ICH.metadata.headers) - len(words), len(words), len(ICH.metadata.categories)
-    text = (EXAMPLES.parent / "docs" / "tasks" / "rsna-ich.md").read_text("utf-8")
+    text = (PAGES / "rsna-ich.md").read_text("utf-8")
     assert "{} numbers, {} words, {} numbers as categories".format(*counts) in text
     assert "{} numbers and {} words of the header".format(*counts) in text

@@ -44,6 +44,10 @@ def index(
     points: Annotated[
         str | None, typer.Option("--points", help="Levels are where the table says, given, or all located.")
     ] = None,
+    neighbours: Annotated[
+        int | None,
+        typer.Option("--neighbours", min=0, help="Slices to either side whose mean boosters see beside a slice's own."),
+    ] = None,
     workers: Workers = None,
     strict: Strict = False,
     overwrite: Overwrite = False,
@@ -55,12 +59,8 @@ def index(
         from radboost.data.identity import read_key
         from radboost.data.index import IndexConfig
         from radboost.data.index import index as make
-        from radboost.data.regions import Patches
-        from radboost.data.roi.rows import patch_task
-        from radboost.data.slices.build import choose_series
         from radboost.data.splits import FoldSpec
-        from radboost.data.tasks import get_task
-        from radboost.errors import UserError
+        from radboost.data.tasks.choices import Choices, choose_task
         from radboost.report.summaries import cohort_table
 
         refuse_existing(out, "cohort", overwrite)
@@ -78,16 +78,8 @@ def index(
             headers=headers,
             journal=journal,
         )
-        known_task = None if task is None else get_task(task)
-        if patches is not None:
-            if known_task is None:
-                raise UserError("--patches needs a task", do="Give --task as well")
-            known_task = patch_task(known_task, Patches.parse(patches, size))
-        elif size is not None:
-            raise UserError("--size is the side of patches", do="Give --patches as well; extract has its own --size")
-        if sees is not None or points is not None:
-            known_task = choose_series(known_task, sees, points)
-        found = make(data_dir, known_task, config, progress)
+        choices = Choices(patches=patches, size=size, sees=sees, points=points, neighbours=neighbours)
+        found = make(data_dir, choose_task(task, choices), config, progress)
         cohort = found.cohort.save(out, overwrite=overwrite)
         journal.unlink(missing_ok=True)
         noted({"quarantined": len(cohort.quarantine), "skipped": found.skipped})
