@@ -162,10 +162,12 @@ def _gather(
     inside = np.ones(len(units), dtype=bool) if inside is None else inside & (label >= 0).any(axis=1)
     if only.parts:
         inside &= np.isin(_parts(task, metadata, only), only.parts)
-    own = links[~links["slot"].str.endswith(OPPOSITE)].drop_duplicates(["row", "crop_id"])
+    own = links[~links["slot"].str.endswith(OPPOSITE)]
     if only.slots:
         _known("slots", only.slots, task.slots.values)
         own = own[own["slot"].isin(only.slots)]
+    # A crop may stand in several slots of a unit, and counts once.
+    own = own.drop_duplicates(["row", "crop_id"])
     own = own[inside[own["row"].to_numpy()] & own["crop_id"].isin(cohort.manifest["crop_id"]).to_numpy()]
     rows = np.flatnonzero(inside)
     place = np.full(len(units), -1, dtype=np.int64)
