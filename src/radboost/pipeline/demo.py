@@ -109,11 +109,26 @@ class DemoRow:
 
 @dataclass(frozen=True)
 class DemoResult:
-    """The demo's table, the target whose AUC it shows, and where everything lies: pairs (name, what it is)."""
+    """What a demo found.
+
+    Attributes
+    ----------
+    rows
+        Its table.
+    notes
+        What else there is to know, one line each.
+    places
+        Where everything lies: pairs (name, what it is).
+    gain
+        Nats by which the safe blend is better than the prior on the new exams, paired by patient: value, low, high.
+    headline
+        Target whose AUC is shown; empty where there is one alone.
+    """
 
     rows: tuple[DemoRow, ...]
     notes: tuple[str, ...]
     places: tuple[tuple[str, str], ...]
+    gain: Measured
     headline: str = ""
 
 
@@ -148,7 +163,9 @@ def run_demo(config: DemoConfig, progress: Progress | None = None) -> DemoResult
     task = cohort.need_task()
     several = len(task.targets) > 1 or task.parts is not None
     rows = _rows(run, blends, scores, demo.headline)
-    return DemoResult(rows, _notes(config, cohort, scores), _places(demo), demo.headline if several else "")
+    of = {score.target: score.values for score in scores["safe"] if score.name == "blend"}
+    gain = _together(of, demo.headline)["gain"]
+    return DemoResult(rows, _notes(config, cohort, gain), _places(demo), gain, demo.headline if several else "")
 
 
 def _predict(config: DemoConfig, new: Path, progress: Progress) -> dict[str, tuple[ExternalScore, ...]]:
@@ -240,10 +257,9 @@ def _triple(found: Estimate) -> Measured:
     return found.value, found.low, found.high
 
 
-def _notes(config: DemoConfig, cohort: Cohort, new: Mapping[str, tuple[ExternalScore, ...]]) -> tuple[str, ...]:
+def _notes(config: DemoConfig, cohort: Cohort, gain: Measured) -> tuple[str, ...]:
     units, demo = cohort.units, config.demo
-    of = {score.target: score.values for score in new["safe"] if score.name == "blend"}
-    value, low, high = _together(of, demo.headline)["gain"]
+    value, low, high = gain
     return (
         f"{units['group'].nunique()} synthetic patients, {len(units)} {demo.units}; {config.new_patients} new patients "
         f"from {demo.shift}. 95 % intervals by bootstrap over patients.",
