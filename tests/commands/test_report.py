@@ -33,6 +33,19 @@ def test_the_numbers_are_the_blends_own(page, blend):
     assert found["paired"]["cancer"]["run:logistic/fused"]["AUC"]["units"] == found["targets"]["cancer"]["units"]
 
 
+def test_a_blend_tells_what_its_members_said_as_the_run_does(page):
+    folder = page.with_name("page-files")
+    kept, own = (
+        pd.read_csv(folder / f"members{mark}-cancer.csv").set_index("member")["log loss"] for mark in ("", "-2")
+    )
+    assert set(kept.index) >= {"logistic/fused", "lightgbm/image"}
+    # Single precision of log odds is all that parts the blend's copy from the run.
+    assert kept.to_dict() == pytest.approx(own[kept.index].to_dict(), abs=1e-6)
+    assert len(pd.read_csv(folder / "correlations-cancer-pairs.csv")) > 1
+    weights = pd.read_csv(folder / "weights.csv")
+    assert ((weights["cancer low"] <= weights["cancer"]) & (weights["cancer"] <= weights["cancer high"])).all()
+
+
 def test_no_name_of_a_patient_or_a_path_is_in_it(page, data):
     names = pd.read_csv(data / "train.csv", dtype=str)
     written = [page, *(p for p in page.with_name("page-files").iterdir() if p.suffix != ".png")]

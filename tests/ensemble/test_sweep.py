@@ -7,11 +7,12 @@ import json
 import numpy as np
 import pytest
 
+from radboost.data.predictions import Predictions
 from radboost.ensemble.blend import fit_blend
 from radboost.ensemble.policy import Policy
 from radboost.ensemble.result import BlendConfig, Sweep
-from radboost.ensemble.sweep import sweep
-from radboost.metrics import Bootstrap, log_loss
+from radboost.ensemble.sweep import STRENGTHS, sweep
+from radboost.metrics import Bootstrap, Scored, clustered_difference, clustered_interval, log_loss
 
 QUICK = Bootstrap(replicates=10)
 PROB = BlendConfig("prob")
@@ -51,6 +52,26 @@ def test_worlds_0_and_1_are_the_two_losses_of_the_blend(learnt, found):
         assert found["strength"].losses["safe"][k] == pytest.approx(log_loss(y, p, weight), abs=1e-12)
     known = {each.axis: each for each in sweep(learnt, {Policy.SAFE: result.predictions}, PROB)}
     assert known == found
+
+
+def test_intervals_are_those_of_the_metric_and_differences_are_paired(learnt):
+    own = learnt.table.drop_duplicates("unit")
+    noise = np.random.default_rng(0).normal(size=(3, len(own)))
+    blends = {
+        policy: Predictions(own.assign(p=1 / (1 + np.exp(1 - own["y"] - noise[k])), member=policy.value))
+        for k, policy in enumerate(Policy)
+    }
+    for each in sweep(learnt, blends, PROB):
+        k = {"strength": STRENGTHS.index(1.0), "prevalence": 4}[each.axis]
+        (block,) = blends[Policy.SAFE].blocks()
+        weight = block.task_weight * (block.target_weight if each.axis == "strength" else 1.0)
+        rows = Scored(block.label, block.p[:, 0, 1], weight, block.group)
+        assert each.intervals["safe"][k] == pytest.approx(clustered_interval(log_loss, rows), abs=1e-12)
+        best = next(blends[Policy(each.best(k))].blocks()).p[:, 0, 1]
+        found = clustered_difference(log_loss, rows, best)
+        assert each.above["safe"][k] == pytest.approx((found.low, found.high), abs=1e-12)
+        assert each.above[each.best(k)][k] == (0.0, 0.0)
+        assert (each.units, each.groups) == (len(own), own["group"].nunique())
 
 
 def test_prevalence_is_swept_by_odds_around_its_own_rate(learnt, found):

@@ -15,12 +15,13 @@ from radboost.errors import MismatchError, UserError
 from radboost.metrics import Bootstrap, auc, log_loss
 from radboost.pipeline.outside import OutsideConfig
 from radboost.report.evaluation.hardest import hardest_units
-from radboost.report.evaluation.honesty import learning_section, sweep_section
+from radboost.report.evaluation.honesty import sweep_section
+from radboost.report.evaluation.learning import learning_section
 from radboost.report.evaluation.operating import operate
 from radboost.report.evaluation.page import Around, evaluation_page
 from radboost.report.evaluation.subgroups import EMPTY, REST, subgroup_items
 from radboost.report.evaluation.subject import Settings, open_subject, questions
-from radboost.report.page import write_page
+from radboost.report.page import Number, write_page
 
 HOSTILE = "<script>alert(1)</script>\u202e=1"
 FEW = Settings(Bootstrap(replicates=100))
@@ -56,6 +57,17 @@ def table(group: np.ndarray, columns: dict, folds: int) -> pd.DataFrame:
     return pd.DataFrame({**rest, **columns})[[*COLUMNS]].astype(COLUMNS)
 
 
+def curve(name: str) -> list[dict]:
+    """A learning curve of two members, the first of which gained by the last doubling."""
+    counts = {"parts": 1, "units": 160, "groups": 80, "auc": None}
+    return [
+        {"target": name, "member": member, "share": share, "patients": 40 * share, **counts}
+        | {"loss": [loss, loss - 0.1, loss + 0.1], "doubling": doubling}
+        for member, losses in ((name, (0.6, 0.5)), ("b", (0.7, 0.65)))
+        for share, loss, doubling in zip((0.5, 1.0), losses, ([0.1, 0.02, None], None), strict=True)
+    ]
+
+
 def saved(folder: Path, frame: pd.DataFrame, name: str = "p.parquet") -> str:
     Predictions(frame).write(folder / name)
     return str(folder / name)
@@ -89,7 +101,7 @@ def test_several_classes_and_hostile_names_in_a_browser(tmp_path, check_page):
         {HOSTILE: np.where(np.arange(160) % 3, HOSTILE, "b"), PART: "the cohort's own"},
         index=pd.Index([f"{k:04d}" for k in range(160)]),
     )
-    subject = open_subject(saved(tmp_path, frame))
+    subject = replace(open_subject(saved(tmp_path, frame)), header={"learning": curve(HOSTILE)})
     worse = several().assign(p=1 / 3)
     other = open_subject(saved(tmp_path, worse, "other.parquet"))
     page = evaluation_page([subject, other], FEW, Around(columns))
@@ -202,19 +214,45 @@ def test_a_blends_other_worlds_and_a_trainings_epochs_are_drawn(tmp_path):
     worlds = {"at": [0.1, 0.3], "losses": {"safe": [0.2, 0.4], "risky": [0.3, 0.3], "robust": [0.25, 0.35]}}
     cross = [{"at": 0.2, "from": "safe", "to": "risky"}]
     sweeps = [{"target": HOSTILE, "axis": axis, "cross": cross, **worlds} for axis in ("strength", "prevalence")]
+    ends = {"safe": [[0.0, 0.0], [0.02, 0.2]], "risky": [[-0.1, 0.3], [0.0, 0.0]], "robust": [[0.01, 0.1], [0.02, 0.1]]}
+    sweeps[1] |= {"above": ends, "intervals": ends, "units": 160, "groups": 80}
     (tmp_path / "sweep.json").write_text(json.dumps(sweeps))
     epochs = pd.DataFrame({"fold": [0, 0, 1, 1], "stage": "head", "epoch": [0, 1, 0, 1], "loss": [0.9, 0.7, 0.8, 0.6]})
     epochs.to_csv(tmp_path / "epochs.csv", index=False)
     trials = [{"job": HOSTILE, "trials": [{"loss": 0.5}, {"loss": 0.6}, {"loss": 0.4}]}]
     subject = replace(open_subject(saved(tmp_path, binary())), folder=tmp_path, header={"tuning": trials})
     found, learnt = sweep_section(subject), learning_section(subject)
-    assert len(found.items) == 2
+    assert len(found.items) == 4
+    # A blend made before intervals were kept is still shown.
+    assert np.isnan(found.items[1].rows[0][2].low)
+    assert "160 units of 80 patients; 3 of 4 differences" in found.items[3].caption
+    assert found.items[3].rows[0][-3:-1] == (None, Number(pytest.approx(0.1), -0.1, 0.3, 4, signed=True))
     assert "safe is the best at 0.1, risky from 0.2 on" in found.items[0].caption
     assert [item.name for item in learnt.items] == ["epochs-loss", "tuning"]
     assert "0.6500" in learnt.items[0].caption
     assert "gained 0.1000 nats" in learnt.items[1].caption
     bare = open_subject(saved(tmp_path, binary()))
     assert sweep_section(bare) is learning_section(bare) is None
+
+
+def test_the_learning_curve_says_whether_more_patients_would_help(tmp_path):
+    bare = open_subject(saved(tmp_path, binary()))
+    found = learning_section(replace(bare, header={"learning": curve("cancer")}))
+    figure, table = found.items
+    assert "160 units of 80 patients" in figure.caption
+    assert "0.1000" in figure.caption
+    assert "more patients would help" in figure.caption
+    assert [row[1].value for row in table.rows] == [20, 40, 20, 40]
+    # A blend shows those of what it is made of.
+    for number in (1, 2):
+        (tmp_path / f"run-{number}").mkdir()
+        content = {"learning": curve("cancer")} if number == 1 else {}
+        (tmp_path / f"run-{number}" / ("run.json", "training.json")[number - 1]).write_text(json.dumps(content))
+    (tmp_path / "run-2" / "epochs.csv").write_text("fold,stage,epoch,loss\n0,head,0,.5\n0,head,1,.4\n")
+    runs = [{"folder": f"run-{number}"} for number in (1, 2)]
+    blend = learning_section(replace(bare, header={"kind": "blend", "runs": runs}, folder=tmp_path))
+    assert [type(item).__name__ for item in blend.items] == ["Figure", "Table", "Figure"]
+    assert len({item.name for item in blend.items}) == 3
 
 
 def test_a_table_made_elsewhere_is_judged_by_its_labels(tmp_path):

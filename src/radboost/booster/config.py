@@ -52,6 +52,8 @@ class BoostConfig:
         at prediction.
     refit
         Also fit on all rows, for `predict` to use in place of the fold models.
+    curve
+        One of `learners`, fitted on an eighth, a quarter and half of the patients too; None for no learning curve.
     allow_leak
         Names of leaks that are let pass; see `radboost.booster.leaks`.
     device
@@ -76,6 +78,7 @@ class BoostConfig:
     tune: float | None = None
     views: bool = False
     refit: bool = False
+    curve: str | None = None
     allow_leak: tuple[str, ...] = ()
     device: str = "cpu"
     workers: int | None = None
@@ -98,6 +101,12 @@ class BoostConfig:
                 raise UserError(f"there is no such {option}", where=f"--{option}", got=got, do=do)
         if self.tune is not None and not 0 < self.tune < math.inf:
             raise UserError("must be a number of minutes above 0", where="--tune", got=self.tune)
+        if self.curve is not None and self.curve not in self.learners:
+            do = f"Give one of {', '.join(self.learners)}"
+            raise UserError("is not among the learners of this run", where="--curve", got=self.curve, do=do)
+        if self.curve is not None and self.tune is not None:
+            do = "Make the curve in a run of its own"
+            raise UserError("would set tuned fits beside untuned ones", where="--curve", got="--tune", do=do)
         if self.split_rows < 1:
             raise UserError("must be 1 or more", where="--split-rows", got=self.split_rows)
         if self.components < 1:
@@ -122,5 +131,6 @@ class BoostConfig:
             "tune": self.tune,
             "views": self.views,
             "refit": self.refit,
+            "curve": self.curve,
             "allow_leak": list(self.allow_leak),
         }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Protocol
@@ -10,9 +10,10 @@ from typing import Any, Protocol
 import numpy as np
 
 from radboost.booster.config import BoostConfig
+from radboost.booster.curve import Fit, learning_curve
 from radboost.booster.design import Design, Store, build_design
 from radboost.booster.design.stack import count_views, stack_views
-from radboost.booster.fits import ALL_ROWS, REGULAR, WEIGHTED, Job, Work
+from radboost.booster.fits import ALL_ROWS, REGULAR, WEIGHTED, Done, Job, Work
 from radboost.booster.kept import Kept
 from radboost.booster.leaks import check_leaks
 from radboost.booster.learner import LEARNERS
@@ -102,6 +103,11 @@ def fit_boost(
         notes.append(f"Fits of more than {config.split_rows} rows were split: near those of one process, not equal.")
     kept = None if keep is None else Kept(keep, _fingerprint(work, config, stores, spread))
     done = finish(work, jobs, config, kept, progress)
+    learning: list[dict[str, Any]] = []
+    if config.curve is not None:
+        again = [job for job in jobs if (job.learner, job.kind) == (config.curve, REGULAR) and job.fold != ALL_ROWS]
+        learning, told = learning_curve(work, again, done, _anew(config, kept, progress))
+        notes += told
     calibration: dict[str, dict[str, Any]] = {}
     if design.networks:
         done, calibration = calibrated(work, done)
@@ -115,10 +121,21 @@ def fit_boost(
         "notes": notes,
         "leaks": [leak.to_dict() for leak in leaks],
         "calibration": calibration,
+        "learning": learning,
         "tuning": [{"job": job.name, **found.search} for job, found in done.items() if found.trials],
         "environment": environment(),
     }
     return Run(content, all_prepared(work, done), all_models(work, done), fitted=all_predictions(work, done, config))
+
+
+def _anew(config: BoostConfig, kept: Kept | None, progress: Progress) -> Fit:
+    """Give what fits on parts of the patients; what was finished is kept beside the run's own fits."""
+
+    def fit(work: Work, jobs: Sequence[Job], name: str) -> Mapping[Job, Done]:
+        own = None if kept is None else Kept(kept.folder / "curve" / name, kept.fingerprint)
+        return finish(work, jobs, config, own, progress)
+
+    return fit
 
 
 def _check_networks(
@@ -136,6 +153,9 @@ def _check_networks(
         if own and lost:
             do = "Train a network for every fold"
             raise MismatchError("a store lacks the networks of some folds", got=offenders(lost), do=do)
+    if config.curve is not None and design.networks:
+        do = "Leave it out, or take it of a frozen backbone"
+        raise UserError("the networks learnt from all patients of the other folds", where="--curve", do=do)
     for option, asked in (("--refit", config.refit), ("--share-bins", config.share_bins)):
         if asked and design.networks:
             do = "Leave it out: each fold has columns of its own"

@@ -44,7 +44,7 @@ class Kept:
     """
 
     def __init__(self, folder: Path, fingerprint: str) -> None:
-        self.folder = folder
+        self.folder, self.fingerprint = folder, fingerprint
         if folder.is_dir() and any(folder.iterdir()):
             if not (folder / f"{KIND}.json").is_file():
                 raise UserError("holds something else than finished fits", where=folder, do="Move it away")

@@ -44,6 +44,10 @@ def fit_boost(
     tune: Annotated[
         float | None, typer.Option("--tune", help="Minutes in which to search settings of trees (extra tune).")
     ] = None,
+    curve: Annotated[
+        str | None,
+        typer.Option("--curve", help="A learner to fit on 1/8, 1/4 and 1/2 of the patients too: a learning curve."),
+    ] = None,
     use_views: Annotated[
         bool, typer.Option("--use-views", help="Learn from augmented views too, and average over them.")
     ] = False,
@@ -83,6 +87,7 @@ def fit_boost(
             share_bins=share_bins,
             tune=tune,
             views=use_views,
+            curve=curve,
             refit=refit,
             allow_leak=tuple(allow_leak or ()),
             device=device,

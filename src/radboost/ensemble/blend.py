@@ -12,6 +12,7 @@ import pandas as pd
 
 from radboost.data.predictions import COLUMNS, PART, Block, Predictions, member_name
 from radboost.ensemble.crossfit import Outcome, best_member, called, least_loss, prior, threshold, uniform
+from radboost.ensemble.jackknife import jackknife
 from radboost.ensemble.panel import Panel, deal
 from radboost.ensemble.policy import Choice, Policy, choose
 from radboost.ensemble.procedure import Made, Procedure, crossfit_all
@@ -63,7 +64,7 @@ def fit_blend(
         An optimum that could not be certified.
     """
     setup = _Setup.of(predictions, policy, config or BlendConfig())
-    blends, raw, calibrated = setup.procedure.crossfit()
+    blends, raw, calibrated, left_out = setup.procedure.crossfit()
     made = setup.procedure.fit(setup.procedure.folds)
     scores, joint = _scores(setup, blends, made, how or Bootstrap())
     regrets = _regrets(setup, blends)
@@ -79,6 +80,7 @@ def fit_blend(
                 target=setup.blocks[k].target,
                 classes=setup.blocks[k].classes,
                 weights=dict(zip(names, fit.weights.tolist(), strict=True)),
+                weight_intervals=dict(zip(names, _intervals(made[k], left_out[k]), strict=True)),
                 space="logit" if made[k].plan.space == "logit" else "prob",
                 intercepts=fit.intercepts,
                 loss=log_loss(panel.label[rows], made[k].raw[rows], panel.weight[rows]),
@@ -201,6 +203,13 @@ def _benches(panels: Sequence[Panel], spaces: Sequence[str], config: BlendConfig
         return tuple(Bench((panel,), spaces, (1.0,), config.keep_all) for panel in panels)
     shares = SHARES if config.per_target == "shrunk" and len(panels) > 1 else (1.0,)
     return (Bench(tuple(panels), spaces, shares, config.keep_all),)
+
+
+def _intervals(made: Made, left_out: FloatArray) -> list[tuple[float, float]]:
+    """Give the interval of each weight, where weights may lie."""
+    low, high = jackknife(made.fit.weights, left_out)
+    most = np.inf if made.plan.space == "logit" else 1.0
+    return list(zip(np.clip(low, 0, most).tolist(), np.clip(high, 0, most).tolist(), strict=True))
 
 
 def _calibrated(panel: Panel, made: Made, raw: FloatArray, calibrated: FloatArray) -> Calibrated:

@@ -118,16 +118,18 @@ class Procedure:
         ]
         return tuple(Made(*each) for each in zip(plans, fits, maps, raw, left, cuts, strict=True))
 
-    def crossfit(self) -> tuple[list[Outcome], list[FloatArray], list[FloatArray]]:
+    def crossfit(self) -> tuple[list[Outcome], list[FloatArray], list[FloatArray], list[FloatArray]]:
         """Predict and call each fold by what was fitted on the others.
 
         Returns
         -------
         tuple
-            Outcomes, the probabilities as blended, and these calibrated but not yet moved to where constraints hold.
+            Outcomes, the probabilities as blended, these calibrated but not yet moved to where constraints hold, and
+            the weights without each fold (folds, members); each a list over targets.
         """
         shapes = [(len(panel.label), panel.p.shape[2]) for panel in self.panels]
         raw, calibrated = ([np.zeros(shape) for shape in shapes] for _ in range(2))
+        weights: list[list[FloatArray]] = [[] for _ in shapes]
 
         def predict(fold: int) -> tuple[list[FloatArray], list[float]]:
             made = self.fit(self.folds - {fold})
@@ -135,9 +137,11 @@ class Procedure:
                 own = panel.fold == fold
                 raw[k][own] = each.raw[own]
                 calibrated[k][own] = each.calibrator.apply(each.raw[own])
+                weights[k].append(each.fit.weights)
             return [each.p for each in made], [each.threshold for each in made]
 
-        return _assembled(self.panels, predict), raw, calibrated
+        outcomes = _assembled(self.panels, predict)
+        return outcomes, raw, calibrated, [np.array(own) for own in weights]
 
 
 def crossfit_all(panels: Sequence[Panel], candidates: Sequence[Candidate], move: Projection) -> list[Outcome]:

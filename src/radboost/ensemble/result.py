@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 from radboost.data.predictions import Predictions
 from radboost.data.task import AnyOf
@@ -100,6 +100,8 @@ class TargetBlend:
     weights
         Weight by member name (:func:`radboost.data.predictions.member_name`), not negative, summing to one in
         probability space.
+    weight_intervals
+        95 % interval of each weight, see `radboost.ensemble.jackknife.jackknife`.
     space
         ``prob``: the weighted mean of probabilities; ``logit``: `radboost.ensemble.logit`.
     intercepts
@@ -131,6 +133,7 @@ class TargetBlend:
     target: str
     classes: tuple[int, ...]
     weights: dict[str, float]
+    weight_intervals: dict[str, tuple[float, float]]
     space: str
     intercepts: tuple[float, ...]
     loss: float
@@ -167,12 +170,22 @@ class Sweep:
         Worlds along the axis, rising.
     losses
         Cross-fitted log loss in each world, by policy.
+    intervals
+        Of each of these, low and high at 95 %, patients drawn.
+    above
+        Low and high of what a policy loses to the best one of each world, paired by patient.
+    units, groups
+        Units of positive weight, and their groups.
     """
 
     target: str
     axis: str
     at: tuple[float, ...]
     losses: dict[str, tuple[float, ...]]
+    intervals: dict[str, tuple[tuple[float, float], ...]] = field(default_factory=dict)
+    above: dict[str, tuple[tuple[float, float], ...]] = field(default_factory=dict)
+    units: int = 0
+    groups: int = 0
 
     def best(self, k: int) -> str:
         """Policy of least loss in world k; of equals, the first."""
@@ -206,6 +219,10 @@ class Sweep:
             "axis": self.axis,
             "at": list(self.at),
             "losses": self.losses,
+            "intervals": jsonable(self.intervals),
+            "above": jsonable(self.above),
+            "units": self.units,
+            "groups": self.groups,
             "cross": crossings,
         }
 

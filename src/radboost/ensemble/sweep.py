@@ -12,7 +12,8 @@ from radboost.data.predictions import Block, Predictions
 from radboost.ensemble.blend import crossfit_blend
 from radboost.ensemble.policy import Policy
 from radboost.ensemble.result import BlendConfig, Sweep
-from radboost.metrics import log_loss
+from radboost.metrics import clustered_sums, divided, log_loss
+from radboost.metrics.scores import TERMS
 
 __all__ = ["STRENGTHS", "sweep"]
 
@@ -76,7 +77,7 @@ def _aligned(blocks: Mapping[Policy, Block]) -> dict[Policy, Block]:
 def _along_strength(blocks: Mapping[Policy, Block]) -> Sweep:
     block = blocks[Policy.SAFE]
     worlds = [block.task_weight * block.target_weight**strength for strength in STRENGTHS]
-    return Sweep(block.target, "strength", STRENGTHS, _losses(blocks, worlds))
+    return _swept(blocks, "strength", STRENGTHS, worlds)
 
 
 def _along_prevalence(blocks: Mapping[Policy, Block]) -> Sweep:
@@ -88,12 +89,39 @@ def _along_prevalence(blocks: Mapping[Policy, Block]) -> Sweep:
         block.task_weight * (np.where(last, wanted / rate, (1 - wanted) / (1 - rate)) if 0 < rate < 1 else 1.0)
         for wanted in rates
     ]
-    return Sweep(block.target, "prevalence", tuple(rates), _losses(blocks, worlds))
+    return _swept(blocks, "prevalence", tuple(rates), worlds)
 
 
-def _losses(blocks: Mapping[Policy, Block], worlds: list[FloatArray]) -> dict[str, tuple[float, ...]]:
-    found = {}
-    for policy, block in blocks.items():
-        p = block.p[:, 0, 1] if block.p.shape[2] == 2 else block.p[:, 0]
-        found[policy.value] = tuple(log_loss(block.label, p, weight) for weight in worlds)
-    return found
+def _swept(blocks: Mapping[Policy, Block], axis: str, at: tuple[float, ...], worlds: list[FloatArray]) -> Sweep:
+    """Score the policies in every world, and what each loses to the best one there, on the same draws of patients."""
+    first = blocks[Policy.SAFE]
+    names = [policy.value for policy in blocks]
+    terms = TERMS[log_loss]
+    rows = np.stack(
+        [
+            terms(block.label, block.p[:, 0, 1] if block.p.shape[2] == 2 else block.p[:, 0])[0]
+            for block in blocks.values()
+        ]
+    )
+    losses = np.array([rows @ weight / weight.sum() for weight in worlds])
+    best = losses.argmin(axis=1)
+    columns = np.concatenate([[weight, *(weight * rows)] for weight in worlds]).T
+
+    def scores(sums: FloatArray) -> FloatArray:
+        weight, *each = sums.reshape(len(worlds), -1).T
+        own = divided(np.stack(each, axis=1), np.repeat(weight[:, None], len(names), axis=1))
+        return np.concatenate([own, own - own[np.arange(len(worlds)), best][:, None]]).ravel()
+
+    band = clustered_sums(columns, first.group, scores)
+    low, high, value = (part.reshape(2, len(worlds), len(names)) for part in (band.low, band.high, band.value))
+    by_policy = {name: k for k, name in enumerate(names)}
+    return Sweep(
+        first.target,
+        axis,
+        at,
+        {name: tuple(value[0, :, k].tolist()) for name, k in by_policy.items()},
+        {name: tuple(zip(low[0, :, k].tolist(), high[0, :, k].tolist(), strict=True)) for name, k in by_policy.items()},
+        {name: tuple(zip(low[1, :, k].tolist(), high[1, :, k].tolist(), strict=True)) for name, k in by_policy.items()},
+        int((first.task_weight > 0).sum()),
+        len(np.unique(first.group[first.task_weight > 0])),
+    )

@@ -10,7 +10,14 @@ One rule clips probabilities, in log losses and in the blend: the probability of
 """
 
 from radboost.metrics.calibration import Reliability, ece, reliability
-from radboost.metrics.clustered import Bootstrap, Difference, Scored, clustered_difference, clustered_interval
+from radboost.metrics.clustered import (
+    Bootstrap,
+    Difference,
+    Scored,
+    clustered_difference,
+    clustered_interval,
+    clustered_mean,
+)
 from radboost.metrics.confusion import confusion, macro_f1, precision, recall
 from radboost.metrics.delong import Delong, delong, delong_difference
 from radboost.metrics.estimates import (
@@ -83,6 +90,7 @@ __all__ = [
     "clustered_difference",
     "clustered_estimates",
     "clustered_interval",
+    "clustered_mean",
     "clustered_sums",
     "confusion",
     "delong",

@@ -6,7 +6,7 @@ Rows of one patient are alike, so that intervals drawn by row come out too narro
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -25,6 +25,7 @@ __all__ = [
     "Scored",
     "clustered_difference",
     "clustered_interval",
+    "clustered_mean",
     "drawn_sums",
     "draws",
     "percentiles",
@@ -133,6 +134,34 @@ def clustered_difference(metric: Metric, a: Scored, p_b: npt.ArrayLike, how: Boo
     known = drawn[~np.isnan(drawn)]
     below = float(np.mean(known < 0) + np.mean(known == 0) / 2) if known.size else math.nan
     value = metric(a.y, a.p, a.weight) - metric(b.y, b.p, b.weight)
+    return Difference(value, *percentiles(drawn, how.level), below)
+
+
+def clustered_mean(
+    metric: Metric, several: Sequence[Scored], minus: Sequence[Scored] = (), how: Bootstrap | None = None
+) -> Difference:
+    """Mean of a metric over several predictions of the same rows, less that over others; drawn by group.
+
+    What models that learnt from other patients say of the same rows is so judged as one: the interval is about the rows
+    judged, given these models.
+
+    Parameters
+    ----------
+    metric, how
+        As :func:`clustered_interval`.
+    several
+        One or more predictions, rows in the same order.
+    minus
+        As `several`; none leaves the mean itself.
+    """
+    how = how or Bootstrap()
+    value, drawn = 0.0, np.zeros(how.replicates)
+    for sign, rows in ((1.0, several), (-1.0, minus)):
+        for each in rows:
+            value += sign * metric(each.y, each.p, each.weight) / len(rows)
+            drawn += sign * _replicates(metric, each, how) / len(rows)
+    known = drawn[~np.isnan(drawn)]
+    below = float(np.mean(known < 0) + np.mean(known == 0) / 2) if known.size else math.nan
     return Difference(value, *percentiles(drawn, how.level), below)
 
 

@@ -22,7 +22,8 @@ from radboost.data.folder import (
     write_header,
     write_json,
 )
-from radboost.data.predictions import Predictions, member_name
+from radboost.data.member_table import MEMBERS, read_members, write_members
+from radboost.data.predictions import Block, Predictions, member_name
 from radboost.data.task import AnyOf, Task
 from radboost.ensemble.apply import apply_blend
 from radboost.ensemble.blend import fit_blend
@@ -130,6 +131,11 @@ class Blend:
         """Cross-fitted blended predictions of the units it was fitted on."""
         return Predictions.read(self.folder / "predictions.parquet")
 
+    def members(self) -> list[Block]:
+        """Out-of-fold predictions of its members, a block a target; none where they were not kept."""
+        path = self.folder / MEMBERS
+        return list(read_members(path, self.predictions)) if path.is_file() else []
+
     @cached_property
     def learnt(self) -> frozenset[str]:
         """Hashed groups that its models, or the networks behind their features, learnt from."""
@@ -184,7 +190,7 @@ def make_blend(
     config = replace(config or BlendConfig(), constraints=task.constraints, any_part=any_part)
     result = _fitted(joined, Policy(policy), config)
     carrying = {name for target in result.targets for name, weight in target.weights.items() if weight > 0}
-    with _folder(out, result, overwrite=overwrite) as folder:
+    with _folder(out, result, joined, overwrite=overwrite) as folder:
         parts, carrying_runs = [], []
         for number, (run, prefix) in enumerate(zip(loaded, prefixes, strict=True), start=1):
             used = [m for m in run.members if prefix + member_name(*m) in carrying]
@@ -220,7 +226,7 @@ def blend_outside(
     refuse_existing(out, "blend", overwrite)
     config = replace(config or BlendConfig(), constraints=outside.constraints, any_part=outside.any_part)
     result = _fitted(outside.predictions, Policy(policy), config)
-    with _folder(out, result, overwrite=overwrite) as folder:
+    with _folder(out, result, outside.predictions, overwrite=overwrite) as folder:
         content = {
             **result.to_dict(),
             "task": None,
@@ -271,15 +277,25 @@ def _fitted(predictions: Predictions, policy: Policy, config: BlendConfig) -> Bl
 
 
 @contextmanager
-def _folder(out: Path, result: BlendResult, *, overwrite: bool) -> Iterator[Path]:
+def _folder(out: Path, result: BlendResult, members: Predictions, *, overwrite: bool) -> Iterator[Path]:
     """Make the folder with all that does not depend on where the predictions are from."""
     with new_folder(out, "blend", overwrite=overwrite) as folder:
         result.predictions.write(folder / "predictions.parquet")
+        write_members(folder / MEMBERS, members, _heaviest(result))
         scores = {t["target"]: t["scores"] for t in (target.to_dict() for target in result.targets)}
         write_json(folder / "metrics.json", {"scores": scores, "joint": jsonable(result.joint)})
         if result.sweeps:
             write_json(folder / "sweep.json", [each.to_dict() for each in result.sweeps])
         yield folder
+
+
+def _heaviest(result: BlendResult) -> list[str]:
+    """Names of the members, those first that weigh most for some target."""
+    most: dict[str, float] = {}
+    for target in result.targets:
+        for name, weight in target.weights.items():
+            most[name] = max(weight, most.get(name, 0.0))
+    return sorted(most, key=lambda name: -most[name])
 
 
 def _prefixed(predictions: Predictions, prefix: str) -> Predictions:

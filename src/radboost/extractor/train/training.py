@@ -97,12 +97,14 @@ class Training:
         return MetadataEncoder.from_dict(content) if content else None
 
     def copy_networks(self, out: Path) -> None:
-        """Write the networks alone, without predictions and logs: all that predicting new exams needs."""
+        """Write what predicting new exams needs: the networks, and their scores by epoch; no predictions, no logs."""
         out.mkdir(parents=True)
         for fold in self.folds:
             for name in ("network.safetensors", "metadata.json"):
                 (out / f"fold{fold}").mkdir(exist_ok=True)
                 shutil.copyfile(self.folder / f"fold{fold}" / name, out / f"fold{fold}" / name)
+        if (self.folder / "epochs.csv").is_file():
+            shutil.copyfile(self.folder / "epochs.csv", out / "epochs.csv")
         kept = {n: v for n, v in self.content.items() if n not in ("kind", "format", "radboost", "created")}
         write_header(out, KIND, TRAINING_FORMAT, kept)
 

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator
 
 from radboost.data.folder import read_json
 from radboost.report.evaluation.subject import Subject
 from radboost.report.page import Cell, Figure, Item, Number, Section, Table, colour, draw, isolate, plain
 
-__all__ = ["honesty_section", "learning_section", "sweep_section"]
+__all__ = ["honesty_section", "sweep_section"]
 
 AXES = {
     "strength": "power of the target weights (0: the data, 1: the target set)",
@@ -69,18 +68,25 @@ def sweep_section(subject: Subject) -> Section | None:
         return None
     sweeps = read_json(subject.folder / "sweep.json")
     targets = list(dict.fromkeys(each["target"] for each in sweeps))[:MOST]
-    items = tuple(_sweep(each) for each in sweeps if each["target"] in targets)
+    items: list[Item] = []
+    for each in sweeps:
+        if each["target"] in targets:
+            items += [_sweep(each), _sweep_table(each)]
     lead = "Cross-fitted log loss of the three policies under other weights of the same units, above the best of them."
-    return Section("Safe, risky and robust", items, lead) if items else None
+    return Section("Safe, risky and robust", tuple(items), lead) if items else None
 
 
 def _sweep(sweep: Mapping[str, Any]) -> Figure:
     at, losses = np.array(sweep["at"]), np.array(list(sweep["losses"].values()))
     above = losses - losses.min(axis=0)
+    bands = sweep.get("above", {})
 
     def paint(axes: Axes) -> None:
         for name, values in zip(sweep["losses"], above, strict=True):
             axes.plot(at, values, color=colour(POLICIES.get(name, "c4")), marker="o", markersize=3, label=name)
+            band = np.array(bands.get(name, []), dtype=np.float64)
+            if len(band) == len(at):
+                axes.fill_between(at, *band.T, color=colour(POLICIES.get(name, "c4")), alpha=0.12, linewidth=0)
         for cross in sweep["cross"]:
             axes.axvline(cross["at"], color=colour("line"), linestyle=":", zorder=0)
         if sweep["axis"] == "prevalence" and at[0] > 0:
@@ -88,6 +94,7 @@ def _sweep(sweep: Mapping[str, Any]) -> Figure:
             axes.minorticks_off()
             axes.set_xticks(at, [f"{rate:.2g}" for rate in at], fontsize=7)
         axes.set(xlabel=AXES[sweep["axis"]], ylabel="log loss above the best", title=plain(sweep["target"]))
+        # What a policy may gain on the best one is in the table; lines start at no loss.
         axes.set_ylim(bottom=0)
         axes.legend()
 
@@ -99,70 +106,31 @@ def _sweep(sweep: Mapping[str, Any]) -> Figure:
     return Figure(f"sweep-{sweep['target']}-{sweep['axis']}", caption, f"Three lines of log loss. {said}.", draw(paint))
 
 
-def learning_section(subject: Subject) -> Section | None:
-    """Draw how learning went: epochs of a training's networks, trials of a run's search; None where neither is kept."""
-    items: list[Item] = []
-    if subject.folder is not None and (subject.folder / "epochs.csv").is_file():
-        items += _epochs(pd.read_csv(subject.folder / "epochs.csv"))
-    tuning = subject.header.get("tuning") or []
-    if tuning:
-        items.append(_trials(tuning))
-    return Section("Learning curves", tuple(items)) if items else None
+def _sweep_table(sweep: Mapping[str, Any]) -> Table:
+    """List what is drawn, with intervals; those of a blend made before they were kept are not known."""
+    names = list(sweep["losses"])
+    rows: list[tuple[Cell, ...]] = []
+    sure = 0
+    for k, world in enumerate(sweep["at"]):
+        values = {name: sweep["losses"][name][k] for name in names}
+        best = min(names, key=values.__getitem__)
+        losses = [_with_ends(values[name], sweep.get("intervals", {}).get(name), k) for name in names]
+        above = {
+            name: _with_ends(values[name] - values[best], sweep.get("above", {}).get(name), k, signed=True)
+            for name in names
+            if name != best
+        }
+        sure += sum(each.low > 0 for each in above.values())
+        rows.append((Number(world), best, *losses, *(above.get(name) for name in names)))
+    known = f"{sweep['units']:,} units of {sweep['groups']:,} patients; " if sweep.get("groups") else ""
+    caption = (
+        f"{isolate(sweep['target'])} along the {sweep['axis']}: {known}{sure} of {len(rows) * (len(names) - 1)} "
+        "differences from the best policy have an interval above 0."
+    )
+    heading = (sweep["axis"], "best", *(f"log loss, {n}" for n in names), *(f"{n} minus best" for n in names))
+    return Table(f"sweep-{sweep['target']}-{sweep['axis']}-numbers", caption, heading, rows)
 
 
-def _epochs(table: pd.DataFrame) -> list[Item]:
-    skip = {"fold", "stage", "epoch"}
-    names = [
-        c for c in table.columns if c not in skip and pd.api.types.is_numeric_dtype(table[c]) and table[c].notna().any()
-    ]
-    items: list[Item] = []
-    for name in [n for n in names if "loss" in n or "auc" in n.lower()][:4]:
-
-        def paint(axes: Axes, name: str = name) -> None:
-            for k, (fold, own) in enumerate(table.groupby("fold", sort=True)):
-                axes.plot(
-                    np.arange(1, len(own) + 1),
-                    own[name],
-                    color=colour(k),
-                    marker="o",
-                    markersize=3,
-                    label=f"fold {fold}",
-                )
-            axes.set(xlabel="epoch, all stages", ylabel=plain(name))
-            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-            axes.legend()
-
-        last = table.groupby("fold")[name].last().mean()
-        caption = f"{isolate(name)} by epoch, a line a fold; at the end {last:.4f} on average."
-        items.append(
-            Figure(
-                f"epochs-{name}",
-                caption,
-                f"One line a fold over {table.groupby('fold').size().max()} epochs.",
-                draw(paint),
-            )
-        )
-    return items
-
-
-def _trials(tuning: list[Mapping[str, Any]]) -> Figure:
-    gains = []
-
-    def paint(axes: Axes) -> None:
-        for k, job in enumerate(tuning):
-            losses = np.array([trial["loss"] for trial in job["trials"]])
-            axes.step(
-                np.arange(len(losses)),
-                np.minimum.accumulate(losses) - losses[0],
-                where="post",
-                color=colour(k),
-                label=plain(job["job"]),
-            )
-        axes.set(xlabel="trial", ylabel="best inner log loss, less our own settings'")
-        axes.legend(fontsize=7)
-
-    for job in tuning:
-        losses = [trial["loss"] for trial in job["trials"]]
-        gains.append(losses[0] - min(losses))
-    said = f"The search gained {max(gains):.4f} nats at most, {float(np.mean(gains)):.4f} on average, on inner folds"
-    return Figure("tuning", f"{said}.", f"Falling steps, one line a job. {said}.", draw(paint))
+def _with_ends(value: float, ends: Any, k: int, *, signed: bool = False) -> Number:
+    low, high = (math.nan if end is None else float(end) for end in (ends[k] if ends else (None, None)))
+    return Number(value, low, high, 4, signed)

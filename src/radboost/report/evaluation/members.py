@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -42,34 +44,58 @@ def blend_weights(subject: Subject) -> dict[str, dict[str, float]]:
     return {t["target"]: {str(k): float(v) for k, v in t["weights"].items()} for t in subject.header["targets"]}
 
 
-def members_section(subject: Subject, settings: Settings) -> Section | None:
-    """Compare the members of a run, or list the weights of a blend; None where there is nothing to list."""
+def members_section(subject: Subject, settings: Settings, place: int = 0) -> Section | None:
+    """Compare the members of a run or a blend, and list a blend's weights; None where there is nothing to list.
+
+    Parameters
+    ----------
+    subject, settings
+        Whose members, and the bootstrap.
+    place
+        Of the subject on the page, from 0: tables and figures of the first have plain names.
+    """
     weights = blend_weights(subject)
-    if weights:
-        return Section(f"Members of {isolate(subject.name)}", (_weights(weights),), "What carries the blend.")
-    blocks = [block for block in subject.members.blocks() if len(block.members) > 1]
-    if not blocks:
+    blocks = [block for block in subject.members if len(block.members) > 1]
+    if not blocks and not weights:
         return None
-    items: list[Item] = []
+    mark = f"-{place + 1}" if place else ""
+    items: list[Item] = [_weights(f"weights{mark}", weights, subject.header["targets"])] if weights else []
     for block in blocks:
-        items += [_scores(block, settings), *_correlations(block, settings)]
+        items += [_scores(f"members{mark}-{block.target}", block, settings)]
+        items += _correlations(f"correlations{mark}-{block.target}", block, settings)
     name = isolate(subject.name.partition(":")[0])
-    return Section(f"Members of {name}", tuple(items), "Every member of the run on the same units, out of fold.")
+    lead = "What carries the blend, and w" if weights else "W"
+    return Section(f"Members of {name}", tuple(items), f"{lead}hat each member says of the same units, out of fold.")
 
 
-def _weights(weights: Mapping[str, Mapping[str, float]]) -> Table:
+def _weights(table: str, weights: Mapping[str, Mapping[str, float]], targets: Sequence[Mapping[str, Any]]) -> Table:
     names = sorted(
         {name for own in weights.values() for name in own}, key=lambda n: -max(w.get(n, 0) for w in weights.values())
     )
-    rows: list[tuple[Cell, ...]] = [(name, *(Number(own.get(name, 0.0)) for own in weights.values())) for name in names]
+    spread = {target["target"]: target.get("weight_intervals", {}) for target in targets}
+    rows: list[tuple[Cell, ...]] = [
+        (name, *(_weight(own.get(name, 0.0), spread[target].get(name)) for target, own in weights.items()))
+        for name in names
+    ]
+    counts = "; ".join(f"{isolate(t['target'])}: {t['units']:,} units of {t['groups']:,} patients" for t in targets[:9])
+    note = (
+        f"{counts}. Intervals by the delete-a-group jackknife: everything was fitted anew without each fold in turn. "
+        "With few folds they are wide, and alike members may carry each other's weight."
+    )
     first = names[0] if names else ""
     carrying = sum(any(own.get(name, 0) > 0 for own in weights.values()) for name in names)
     said = f"{carrying} of {len(names)} members carry weight; the most has {isolate(first)}."
     caption = f"Weights by target. {said if carrying else 'No member carries any: the blend predicts the prior.'}"
-    return Table("weights", caption, ("member", *weights), rows)
+    return Table(table, caption, ("member", *weights), rows, (note,))
 
 
-def _scores(block: Block, settings: Settings) -> Table:
+def _weight(value: float, interval: Sequence[float | None] | None) -> Number:
+    low, high = interval or (math.nan, math.nan)
+    # JSON has no infinity: a weight of log odds has no upper end.
+    return Number(value, math.nan if low is None else low, math.nan if high is None else high)
+
+
+def _scores(name: str, block: Block, settings: Settings) -> Table:
     binary = len(block.classes) == 2
     metrics: dict[str, Metric] = {"log loss": log_loss}
     if binary:
@@ -95,10 +121,10 @@ def _scores(block: Block, settings: Settings) -> Table:
     caption = (
         f"Members for {isolate(block.target)}. The least log loss has {isolate(best[0])}, {number(best[1], 4).text}."
     )
-    return Table(f"members-{block.target}", caption, ("member", "units", *metrics), rows)
+    return Table(name, caption, ("member", "units", *metrics), rows)
 
 
-def _correlations(block: Block, settings: Settings) -> list[Item]:
+def _correlations(name: str, block: Block, settings: Settings) -> list[Item]:
     p = np.clip(block.p[..., -1], CLIP, 1 - CLIP)
     known = ~np.isnan(p).any(axis=1) & (block.task_weight > 0)
     logit = np.log(p[known] / (1 - p[known]))
@@ -118,7 +144,7 @@ def _correlations(block: Block, settings: Settings) -> list[Item]:
     least = f"{isolate(names[first[order[0]]])} and {isolate(names[second[order[0]]])}, {found.min():.2f}"
     said = f"Over {len(logit):,} units of {len(np.unique(block.group[known])):,} patients the least alike are {least}"
     table = Table(
-        f"correlations-{block.target}",
+        f"{name}-pairs",
         f"Correlation of the members' logits for {isolate(block.target)}, the least alike first: they gain by a blend.",
         ("member", "and", "correlation"),
         rows,
@@ -138,7 +164,7 @@ def _correlations(block: Block, settings: Settings) -> list[Item]:
         axes.set(xlim=(-0.5, len(keep) - 0.5), ylim=(len(keep) - 0.5, -0.5), aspect="equal")
 
     figure = Figure(
-        f"correlations-{block.target}",
+        name,
         f"Correlation of the members' logits for {isolate(block.target)}. {said}.",
         f"A square of {len(keep)} by {len(keep)} correlations. {said}.",
         draw(paint, width=5.2, height=4.6),

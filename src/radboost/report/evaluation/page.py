@@ -18,7 +18,8 @@ from radboost.report.evaluation.calibration import calibration_items
 from radboost.report.evaluation.classes import class_items, class_numbers
 from radboost.report.evaluation.curves import curve_figures
 from radboost.report.evaluation.hardest import Pictures, hardest_items
-from radboost.report.evaluation.honesty import honesty_section, learning_section, sweep_section
+from radboost.report.evaluation.honesty import honesty_section, sweep_section
+from radboost.report.evaluation.learning import learning_section
 from radboost.report.evaluation.members import blend_weights, members_section
 from radboost.report.evaluation.numbers import estimates, number, numbers_table
 from radboost.report.evaluation.operating import RATES, Operated, operate, operating_items
@@ -110,7 +111,7 @@ def evaluation_page(
         progress.advance(1)
     more = (
         paired,
-        *(members_section(subject, settings) for subject in subjects),
+        *(members_section(subject, settings, place) for place, subject in enumerate(subjects)),
         honesty_section(first),
         sweep_section(first),
         learning_section(first),

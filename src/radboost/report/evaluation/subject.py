@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +60,7 @@ class Subject:
     predictions
         Of one member only.
     members
-        Of all members, the same units.
+        Of all members, a block a target; of a blend those that it was made of. None where they are not known.
     header
         Of the blend, run or training; empty for a file.
     task
@@ -73,7 +73,7 @@ class Subject:
 
     name: str
     predictions: Predictions
-    members: Predictions
+    members: tuple[Block, ...]
     header: Mapping[str, Any]
     task: Task | None
     folder: Path | None
@@ -191,7 +191,8 @@ def open_subject(what: str, task: Task | None = None, labels: OutsideConfig | No
     if (path / "blend.json").is_file():
         blend = Blend.load(path)
         own = task if blend.header["task"] is None else blend.task
-        return _chosen(name, member, blend.predictions, (blend.header, own, path))
+        found = _chosen(name, member, blend.predictions, (blend.header, own, path))
+        return replace(found, members=tuple(blend.members()))
     source = open_source(path)
     header = {**source.content, "kind": "training" if is_training(path) else "run"}
     return _chosen(name, member, source.predictions, (header, source.task, path))
@@ -214,7 +215,8 @@ def _chosen(
     pick = known[member] if member else next(iter(known.values()))
     table = found.table
     one = Predictions(table[(table["member"] == pick[0]) & (table["kind"] == pick[1])])
-    return Subject(f"{name}:{member}" if member else name, one, found, *rest, notes)
+    members = tuple(found.blocks()) if len(known) > 1 else ()
+    return Subject(f"{name}:{member}" if member else name, one, members, *rest, notes)
 
 
 def _least_loss(found: Predictions) -> str:
