@@ -103,14 +103,8 @@ def fit_boost(
         notes.append(f"Fits of more than {config.split_rows} rows were split: near those of one process, not equal.")
     kept = None if keep is None else Kept(keep, _fingerprint(work, config, stores, spread))
     done = finish(work, jobs, config, kept, progress)
-    learning: list[dict[str, Any]] = []
-    if config.curve is not None:
-        again = [job for job in jobs if (job.learner, job.kind) == (config.curve, REGULAR) and job.fold != ALL_ROWS]
-        learning, told = learning_curve(work, again, done, _anew(config, kept, progress))
-        notes += told
-    calibration: dict[str, dict[str, Any]] = {}
-    if design.networks:
-        done, calibration = calibrated(work, done)
+    learning, told = _curve(work, done, config, _anew(config, kept, progress))
+    done, calibration = calibrated(work, done) if design.networks else (done, {})
     content = {
         "task": design.task.as_dict(),
         "fold_hash": design.fold_hash,
@@ -118,7 +112,7 @@ def fit_boost(
         "config": config.to_dict(),
         "members": [[f"{learner}/{b}", k] for k in kinds for learner in config.learners for b in blocks],
         "folds": folds,
-        "notes": notes,
+        "notes": [*notes, *told],
         "leaks": [leak.to_dict() for leak in leaks],
         "calibration": calibration,
         "learning": learning,
@@ -126,6 +120,14 @@ def fit_boost(
         "environment": environment(),
     }
     return Run(content, all_prepared(work, done), all_models(work, done), fitted=all_predictions(work, done, config))
+
+
+def _curve(
+    work: Work, done: Mapping[Job, Done], config: BoostConfig, fit: Fit
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """Give the points of the learning curve that was asked for, if any, and notes."""
+    jobs = [job for job in done if (job.learner, job.kind) == (config.curve, REGULAR) and job.fold != ALL_ROWS]
+    return learning_curve(work, jobs, done, fit) if jobs else ([], [])
 
 
 def _anew(config: BoostConfig, kept: Kept | None, progress: Progress) -> Fit:
