@@ -19,6 +19,14 @@ ShareBins = Annotated[
 SplitRows = Annotated[
     int, typer.Option("--split-rows", help="Of --engine ray: trees on more rows are grown by workers together.")
 ]
+Curve = Annotated[
+    str | None,
+    typer.Option("--curve", help="A learner to fit on 1/8, 1/4 and 1/2 of the patients too: a learning curve."),
+]
+UseViews = Annotated[bool, typer.Option("--use-views", help="Learn from augmented views too, and average over them.")]
+Tune = Annotated[
+    float | None, typer.Option("--tune", help="Minutes in which to search settings of trees (extra tune).")
+]
 
 
 def fit_boost(
@@ -41,16 +49,9 @@ def fit_boost(
     focal: Annotated[float, typer.Option("--focal", help="Gamma of the focal loss; 0 is the log loss.")] = 0.0,
     soft: Annotated[float, typer.Option("--soft", help="Share of each label that is smoothed.")] = 0.0,
     share_bins: ShareBins = False,
-    tune: Annotated[
-        float | None, typer.Option("--tune", help="Minutes in which to search settings of trees (extra tune).")
-    ] = None,
-    curve: Annotated[
-        str | None,
-        typer.Option("--curve", help="A learner to fit on 1/8, 1/4 and 1/2 of the patients too: a learning curve."),
-    ] = None,
-    use_views: Annotated[
-        bool, typer.Option("--use-views", help="Learn from augmented views too, and average over them.")
-    ] = False,
+    tune: Tune = None,
+    curve: Curve = None,
+    use_views: UseViews = False,
     refit: Annotated[bool, typer.Option("--refit", help="Also fit on all rows, for `predict --refit`.")] = False,
     allow_leak: Annotated[
         list[str] | None, typer.Option("--allow-leak", help="Let a leak of this name pass; repeats.")
