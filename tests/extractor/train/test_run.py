@@ -15,8 +15,9 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from radboost.data.progress import Silent
 from radboost.errors import RadboostError, UserError
-from radboost.extractor.train import averaging
+from radboost.extractor.train import averaging, panel
 from radboost.extractor.train.config import HeadConfig, LearnConfig
+from radboost.extractor.train.crop_file import CropFile
 from radboost.extractor.train.keeper import Keeper, Spot
 from radboost.extractor.train.predict import predict_units, training_config
 from radboost.extractor.train.run import train
@@ -69,7 +70,27 @@ def test_the_network_on_disk_says_what_was_predicted(trained, breasts, asked, tm
     p = pd.Series(found.p["cancer"][:, 1], breasts.units["unit_id"])
     assert p[table.index].to_numpy() == pytest.approx(table.to_numpy(), abs=1e-6)
     assert found.unseen == 0
-    assert not list(tmp_path.iterdir())
+
+
+def test_who_asks_again_need_not_decode_again(trained, breasts, tmp_path, monkeypatch):
+    config = replace(training_config(trained), workers=1)
+    monkeypatch.setattr(panel, "_CROPS_BYTES", 20 * 2 * 32 * 32)
+    first = predict_units(trained, breasts, config, tmp_path).p["cancer"]
+    # Portions of twenty crops, none of which lies there any more.
+    said = sorted(tmp_path.iterdir())
+    assert len(said) == -(-len(breasts.manifest) // 20)
+    assert all(path.name.startswith("said-") for path in said)
+    said[0].unlink()
+    decoded = []
+    fill = CropFile.fill
+    monkeypatch.setattr(CropFile, "fill", lambda self, *a, **k: decoded.append(len(self.rows)) or fill(self, *a, **k))
+    assert np.array_equal(predict_units(trained, breasts, config, tmp_path).p["cancer"], first)
+    assert len(decoded) == 1
+    assert decoded[0] <= 20
+    # Other networks, or other crops, are asked anew.
+    other = Training(trained.folder, {**trained.content, "networks": [{**trained.content["networks"][0], "saw": []}]})
+    predict_units(other, breasts, config, tmp_path)
+    assert len(decoded) == 1 + len(said)
 
 
 def test_the_folder_holds_no_identifier_and_no_pickle(trained, breasts):

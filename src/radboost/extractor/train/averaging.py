@@ -14,7 +14,7 @@ from radboost.extractor.train.checkpoint import read_checkpoint_file
 from radboost.extractor.train.config import TrainConfig
 from radboost.extractor.train.learning import Material
 from radboost.extractor.train.network import Classifier
-from radboost.extractor.train.predict import margins_of
+from radboost.extractor.train.panel import margins_of
 from radboost.extractor.train.scores import judge
 from radboost.extractor.train.stages import Stage
 from radboost.extractor.views import augment

@@ -21,7 +21,7 @@ __all__ = ["SafeCheckpoint", "read_checkpoint_file", "write_checkpoint_file"]
 
 _TENSOR, _TUPLE, _PAIRS, _FLOAT = "__tensor__", "__tuple__", "__pairs__", "__float__"
 
-_DO = "Bring the file back, or delete the unfinished training, .NAME.training, and begin anew"
+_DO = "Bring the file back, or delete the folder of the unfinished work and begin anew"
 
 
 def write_checkpoint_file(content: dict[str, Any], path: Path) -> None:

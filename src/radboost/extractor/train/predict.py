@@ -2,51 +2,32 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import torch
 
 from radboost.data.cohort import Cohort
+from radboost.data.folder import digest
 from radboost.data.progress import Progress, Silent
 from radboost.errors import FormatError, WeightsError, offenders
 from radboost.extractor.backbone import fit_weights, load_backbone, trained_state
-from radboost.extractor.train.batches import ExampleSet, shown
+from radboost.extractor.train.batches import ExampleSet
 from radboost.extractor.train.config import TrainConfig
-from radboost.extractor.train.crop_file import CropFile
 from radboost.extractor.train.examples import Examples, read_units
 from radboost.extractor.train.network import Classifier
 from radboost.extractor.train.objective import to_probabilities
+from radboost.extractor.train.panel import Panel, margins_of
 from radboost.extractor.train.training import Training
 from radboost.metrics.platt import Platt
-from radboost.nets.device import autocast, resolve_device, resolve_precision
 
-__all__ = ["Foreseen", "UnitMeans", "load_network", "margins_of", "predict_units", "training_config"]
+__all__ = ["Foreseen", "UnitMeans", "load_network", "predict_units", "training_config"]
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
-
-_CROPS_BYTES = 1 << 30
-"""Of decoded crops that lie on disk at a time."""
-
-
-def margins_of(network: Classifier, shelf: ExampleSet, numbers: IntArray, config: TrainConfig) -> FloatArray:
-    """Let a network see some examples; gives their margins, all targets side by side, and leaves it on the CPU."""
-    device = resolve_device(config.device)
-    precision = resolve_precision(config.precision, device)
-    network.to(device).eval()
-    size, found = 2 * config.learn.batch_size, [np.empty((0, network.last.out_features))]
-    with torch.inference_mode(), autocast(device, precision):
-        for start in range(0, len(numbers), size):
-            batch = shelf[numbers[start : start + size].tolist()].to(device)
-            found.append(network(shown(batch.pixels), batch.metadata).double().cpu().numpy())
-    network.cpu()
-    return np.concatenate(found)
 
 
 class UnitMeans:
@@ -67,8 +48,11 @@ class UnitMeans:
 
     def add(self, network: Classifier, shelf: ExampleSet, numbers: IntArray) -> None:
         """Let a network see some examples."""
+        self.told(numbers, margins_of(network, shelf, numbers, self._config))
+
+    def told(self, numbers: IntArray, margins: FloatArray) -> None:
+        """Take what a network said of some examples: margins of all targets side by side (n, margins)."""
         found = self._examples
-        margins = margins_of(network, shelf, numbers, self._config)
         for total, p in zip(self._sums, to_probabilities(found.task, margins), strict=True):
             np.add.at(total, found.owner[numbers], p)
         self._count += np.bincount(found.owner[numbers], minlength=len(found.unit))
@@ -145,7 +129,8 @@ def predict_units(
     config
         As `training_config` gives it; device, precision, batch size and workers may be others.
     work
-        Folder for the decoded crops, which are deleted when they are done with.
+        Folder for the decoded crops, which are deleted when they are done with, and for what the networks said of them,
+        which stays: whoever asks again, or was cut off, need not decode again. It holds hashes and numbers alone.
     progress
         Who listens.
 
@@ -161,12 +146,12 @@ def predict_units(
     if not set(base) <= {target.name for target in examples.task.targets}:
         raise FormatError("lacks base rates of its targets", where=training.folder, do="Train anew")
     networks = [load_network(training, fold) for fold in training.folds]
-    ids = cohort.manifest["crop_id"].to_numpy(object)
     metadata = [_encoded(training, examples, fold) for fold in training.folds]
     means = [UnitMeans(examples, config) for _ in networks]
-    for crops, numbers in _portions(cohort, examples, config, work / "crops", progress):
-        for network, columns, mean in zip(networks, metadata, means, strict=True):
-            mean.add(network, ExampleSet(examples, crops, ids, columns), numbers)
+    panel = Panel(cohort, examples, networks, metadata, config)
+    for numbers, margins in panel.portions(work, digest(training.content["networks"]), progress):
+        for mean, own in zip(means, margins, strict=True):
+            mean.told(numbers, own)
     seen = means[0].seen
     parts = [mean.means() for mean in means]
     # Units that the networks are not for stay unsaid.
@@ -189,21 +174,3 @@ def _mapped(p: FloatArray, calibration: Mapping[str, object] | None) -> FloatArr
 def _encoded(training: Training, examples: Examples, fold: int) -> npt.NDArray[np.float32]:
     encoder = training.encoder(fold)
     return np.empty((len(examples.unit), 0), np.float32) if encoder is None else encoder.transform(examples.metadata)
-
-
-def _portions(
-    cohort: Cohort, examples: Examples, config: TrainConfig, folder: Path, progress: Progress
-) -> Iterator[tuple[CropFile, IntArray]]:
-    """Decode crops portion by portion, each deleted before the next; and the examples that see them."""
-    rows = np.unique(examples.crop)
-    size = max(1, _CROPS_BYTES // (2 * int(np.prod(config.pixels.shape))))
-    for portion in _parts(rows, size):
-        crops = CropFile(folder, cohort, portion, config, "predict")
-        crops.fill(progress, strict=False)
-        there = np.isin(examples.crop, portion) & ~np.isin(examples.crop, crops.failed)
-        yield crops, np.flatnonzero(there).astype(np.int64)
-        shutil.rmtree(folder)
-
-
-def _parts(rows: IntArray, size: int) -> Sequence[IntArray]:
-    return np.array_split(rows, -(-len(rows) // size)) if len(rows) else []
