@@ -6,6 +6,7 @@ import json
 import pickle
 import shutil
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -17,8 +18,10 @@ import torch
 from radboost.data.cohort import Cohort
 from radboost.data.predictions import Predictions
 from radboost.data.store import EmbeddingStore
+from radboost.errors import UserError
 from radboost.extractor import train as room
 from radboost.extractor.train.crop_file import CropFile
+from radboost.extractor.train.file import read_config
 from radboost.extractor.train.keeper import Keeper
 
 
@@ -62,6 +65,16 @@ def test_unknown_settings_are_named(radboost, cohort, tmp_path):
     assert "[learn]" in told
     assert "learning_rate" in told
     assert "batch_size" in told
+
+
+def test_a_recipe_lends_its_augmentation(tmp_path):
+    config = tmp_path / "mine.toml"
+    config.write_text('[augment]\npreset = "cbis-s10"\nzoom = 0.1\n')
+    recipe = read_config(Path("cbis-s10")).augment
+    assert read_config(config).augment == replace(recipe, zoom=0.1)
+    config.write_text('[augment]\npreset = "cbis-s11"\n')
+    with pytest.raises(UserError, match="cbis-s10"):
+        read_config(config)
 
 
 def test_the_extra_is_named_where_it_is_absent(radboost, cohort, tmp_path, monkeypatch):

@@ -32,6 +32,29 @@ def test_a_target_that_counts_double_pulls_twice_as_hard(labelled):
     assert one + last == pytest.approx(sum(_gradients((), labelled)))
 
 
+def _pull(label, margins, **learn):
+    """Gradient by margins of the loss of one example of so many classes."""
+    classes = len(margins) if len(margins) > 1 else 2
+    target = Target("t", "t", classes=tuple("abcdefg"[:classes]) if classes > 2 else ("0", "1"))
+    task = Task("t", "t.csv", ("id",), "p", (target,))
+    goal = Goal.of(task, np.array([[label]]), np.ones((1, 1)), LearnConfig(**learn))
+    margins = torch.tensor([margins], requires_grad=True)
+    goal.loss(margins, torch.tensor([[label]]), torch.ones(1, 1)).backward()
+    return margins.grad[0].numpy()
+
+
+def test_positives_are_softened_and_negatives_are_not():
+    odds = float(np.log(0.9 / 0.1))
+    # The loss is least where the probability is the softened label.
+    assert _pull(1, [odds], soft_positive=0.1) == pytest.approx(0, abs=1e-6)
+    np.testing.assert_array_equal(_pull(0, [odds], soft_positive=0.1), _pull(0, [odds]))
+    p = np.array([0.2, 1e-9, 0.8])
+    assert _pull(2, np.log(p).tolist(), soft_positive=0.2) == pytest.approx(0, abs=1e-6)
+    assert _pull(1, [float(np.log(0.8 * 0.95 / (1 - 0.8 * 0.95)))], soft=0.1, soft_positive=0.2) == pytest.approx(
+        0, abs=1e-6
+    )
+
+
 def test_targets_of_one_weight_pull_alike_however_few_are_labelled():
     one, last = _gradients((), 10)
     assert one == pytest.approx(last)

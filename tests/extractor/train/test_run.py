@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -16,13 +17,16 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from radboost.data.progress import Silent
 from radboost.errors import RadboostError, UserError
 from radboost.extractor.train import averaging, panel
+from radboost.extractor.train.batches import ExampleSet
 from radboost.extractor.train.config import HeadConfig, LearnConfig
 from radboost.extractor.train.crop_file import CropFile
+from radboost.extractor.train.examples import read_examples, split_examples
 from radboost.extractor.train.keeper import Keeper, Spot
 from radboost.extractor.train.predict import predict_units, training_config
 from radboost.extractor.train.run import train
 from radboost.extractor.train.stages import Stage
 from radboost.extractor.train.training import Training
+from radboost.nets.device import one_thread
 
 
 class Killed(BaseException):
@@ -193,6 +197,8 @@ def test_a_loss_that_is_not_finite_ends_the_run(breasts, asked, tmp_path, monkey
     [
         ({"class_weight": "balanced", "sampler": "weighted"}, "weighed and drawn"),
         ({"warm_up": 0.1}, "warm-up needs rate"),
+        ({"warm_up": 0.1, "rate": "restarts"}, "warm-up needs rate"),
+        ({"soft_positive": 1.0}, "out of range"),
         ({"keep": 0}, "out of range"),
         ({"monitor": "accuracy"}, "unknown monitor"),
     ],
@@ -211,15 +217,54 @@ def test_what_cannot_be_trained_is_told(breasts, asked, tmp_path):
         Training.load(tmp_path)
 
 
-@pytest.mark.proof
-def test_two_processes_train_as_one_does(breasts, asked, tmp_path):
-    """A global batch of two processes is one process's batch of twice the size, at twice the rate."""
-    stages = (Stage("head", 2, 1e-2, "head"),)
-    pair = train(
-        breasts, tmp_path / "pair", asked(stages=stages, devices=2, learn=LearnConfig(batch_size=4, inner=0.3))
-    )
-    twice = (Stage("head", 2, 2e-2, "head"),)
-    alone = train(breasts, tmp_path / "alone", asked(stages=twice, learn=LearnConfig(batch_size=8, inner=0.3)))
-    one, two = (each.predictions.table["p"].to_numpy() for each in (pair, alone))
-    assert np.abs(one - two).max() < 0.02
+def two_and_one(breasts, asked, tmp_path, batch):
+    """Two processes, and one with batches of twice the size at twice the rate."""
+    made = []
+    for devices in (2, 1):
+        stages = (Stage("head", 2, 2e-2 / devices, "head"),)
+        learn = LearnConfig(batch_size=batch // devices, inner=0.3)
+        made.append(train(breasts, tmp_path / f"{devices}", asked(stages=stages, devices=devices, learn=learn)))
+    return made
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_two_processes_learn_what_one_does(breasts, asked, tmp_path, monkeypatch):
+    # Forked, since processes that are begun afresh import torch first; the proof below begins them so. A copy of a
+    # process must not want the threads that the original has.
+    monkeypatch.setattr("radboost.extractor.train.fit._SEVERAL", "ddp_fork")
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    examples = read_examples(breasts)
+    count = len(examples.of_units(split_examples(examples, 0, 0.3, 0).train))
+    # Two batches an epoch that two processes can share without seeing an example twice.
+    batch = count // 2
+    assert batch % 2 == count % 2 == 0
+    with one_thread():
+        pair, alone = two_and_one(breasts, asked, tmp_path, batch)
+    one, two = (load_file(each.folder / "fold0" / "network.safetensors") for each in (pair, alone))
+    for name, value in one.items():
+        torch.testing.assert_close(value, two[name], atol=1e-5, rtol=1e-4)
+    logs = [pd.read_csv(each.folder / "epochs.csv").drop(columns=["stage"]) for each in (pair, alone)]
+    np.testing.assert_allclose(logs[0], logs[1], atol=1e-4)
+    assert len(logs[0]) == 2
+    moved = one["last.weight"].abs().max()
+    assert moved > 0.01
     assert json.dumps(pair.content["config"]["devices"]) == "2"
+
+
+def test_examples_travel_to_another_process_without_their_pixels(trained, breasts, tmp_path):
+    config = replace(training_config(trained), workers=1)
+    examples = read_examples(breasts)
+    crops = CropFile(tmp_path, breasts, np.unique(examples.crop), config)
+    crops.fill(Silent())
+    ids = breasts.manifest["crop_id"].to_numpy(object)
+    shelf = ExampleSet(examples, crops, ids, np.zeros((len(examples.unit), 0), np.float32))
+    sent = pickle.dumps(crops)
+    assert len(sent) < crops.read(crops.rows).nbytes / 4
+    there = pickle.loads(pickle.dumps(shelf))
+    assert torch.equal(there[[3, 1]].pixels, shelf[[3, 1]].pixels)
+
+
+@pytest.mark.proof
+def test_two_processes_begun_afresh_train_as_one_does(breasts, asked, tmp_path):
+    one, two = (each.predictions.table["p"].to_numpy() for each in two_and_one(breasts, asked, tmp_path, 8))
+    assert np.abs(one - two).max() < 0.02

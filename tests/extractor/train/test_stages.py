@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import timm
 import torch
 
 from radboost.errors import UserError
 from radboost.extractor.backbone import BackboneConfig, load_backbone, parameter_blocks
-from radboost.extractor.train.config import HeadConfig
+from radboost.extractor.train.config import HeadConfig, LearnConfig
+from radboost.extractor.train.learning import falling
 from radboost.extractor.train.network import Classifier
 from radboost.extractor.train.stages import SCHEDULES, Stage, read_schedule
 
@@ -52,6 +54,38 @@ def test_what_is_no_schedule_is_told(tmp_path, text, said):
 def test_an_unknown_schedule_names_those_there_are():
     with pytest.raises(UserError, match="head, three-stage, layerwise"):
         read_schedule("two-stage")
+
+
+def _rates(rate, steps, epochs, resume=None):
+    """Rates of two groups at each step; begun anew from a checkpoint's state before step `resume`."""
+
+    def made():
+        groups = [{"params": [torch.zeros(1, requires_grad=True)], "lr": lr} for lr in (1e-2, 1e-4)]
+        optimiser = torch.optim.Adam(groups)
+        return optimiser, falling(optimiser, LearnConfig(rate=rate), steps, epochs)
+
+    (optimiser, scheduler), out = made(), []
+    for step in range(steps):
+        if step == resume:
+            states = optimiser.state_dict(), scheduler.state_dict()
+            optimiser, scheduler = made()
+            optimiser.load_state_dict(states[0])
+            scheduler.load_state_dict(states[1])
+        out.append([group["lr"] for group in optimiser.param_groups])
+        optimiser.step()
+        scheduler.step()
+    return np.array(out)
+
+
+@pytest.mark.parametrize(("rate", "falls"), [("cosine", 1), ("restarts", 3), ("constant", 0)])
+def test_rates_fall_as_they_are_said_to(rate, falls):
+    found = _rates(rate, 12, 3)
+    # All layers' rates keep their proportion.
+    np.testing.assert_allclose(found[:, 0], 100 * found[:, 1])
+    one = 12 // max(falls, 1)
+    expected = 0.5 * (1 + np.cos(np.pi * np.arange(one) / one)) if falls else np.ones(12)
+    np.testing.assert_allclose(found[:, 0], 1e-2 * np.tile(expected, max(falls, 1)))
+    np.testing.assert_array_equal(_rates(rate, 12, 3, resume=5), found)
 
 
 @pytest.mark.parametrize("kind", ["linear", "mlp", "conv"])

@@ -14,7 +14,16 @@ from radboost.extractor.backbone import BackboneConfig
 from radboost.extractor.train.stages import SCHEDULES, Stage
 from radboost.extractor.views import ViewConfig
 
-__all__ = ["CLASS_WEIGHTS", "HEADS", "MONITORS", "SAMPLERS", "HeadConfig", "LearnConfig", "OnlyConfig", "TrainConfig"]
+__all__ = [
+    "CLASS_WEIGHTS",
+    "HEADS",
+    "MONITORS",
+    "SAMPLERS",
+    "HeadConfig",
+    "LearnConfig",
+    "OnlyConfig",
+    "TrainConfig",
+]
 
 HEADS = ("linear", "mlp", "conv")
 """Heads: one linear layer; one hidden layer; a convolution on the feature map and then a linear layer."""
@@ -25,6 +34,8 @@ SAMPLERS = ("shuffle", "weighted", "one-positive")
 example of the first target's rarest class put into every batch."""
 MONITORS = ("loss", "auc", "metric")
 """By what the best epoch is chosen, on inner units: log loss, AUC, or the task's own metric."""
+_RATES = ("plateau", "cosine", "restarts", "constant")
+_WARM = ("cosine", "constant")
 
 
 @dataclass(frozen=True)
@@ -69,11 +80,13 @@ class LearnConfig:
         Of Adam.
     class_weight, focal, soft
         See `CLASS_WEIGHTS`; gamma of the focal loss; share of each label that is smoothed over the classes.
+    soft_positive
+        Share of every label but those of the first class that goes to the first class: positives as 1 less that.
     sampler
         One of `SAMPLERS`.
     rate
-        How the learning rate falls within a stage: ``plateau`` (halved after three epochs without gain), ``cosine``, or
-        ``constant``.
+        How the learning rate falls within a stage: ``plateau`` (halved after three epochs without gain), ``cosine``,
+        ``restarts`` (a cosine each epoch: Loshchilov and Hutter, ICLR 2017), or ``constant``.
     warm_up
         Share of a stage's steps over which the rate rises from 0.
     patience
@@ -97,6 +110,7 @@ class LearnConfig:
     class_weight: str = "none"
     focal: float = 0.0
     soft: float = 0.0
+    soft_positive: float = 0.0
     sampler: str = "shuffle"
     rate: str = "plateau"
     warm_up: float = 0.0
@@ -111,7 +125,7 @@ class LearnConfig:
         for what, got, known in (
             ("class weight", self.class_weight, CLASS_WEIGHTS),
             ("sampler", self.sampler, SAMPLERS),
-            ("rate", self.rate, ("plateau", "cosine", "constant")),
+            ("rate", self.rate, _RATES),
             ("monitor", self.monitor, MONITORS),
         ):
             if got not in known:
@@ -122,6 +136,7 @@ class LearnConfig:
             "weight_decay": self.weight_decay >= 0,
             "focal": self.focal >= 0,
             "soft": 0 <= self.soft < 1,
+            "soft_positive": 0 <= self.soft_positive < 1,
             "warm_up": 0 <= self.warm_up < 1,
             "patience": self.patience >= 0,
             "ema": 0 <= self.ema < 1,
@@ -139,7 +154,7 @@ class LearnConfig:
         weighs, samples = self.class_weight != "none", self.sampler == "weighted"
         for wrong, what, got in (
             (weighs and samples, "rare classes are weighed and drawn more often too", f"{self.class_weight}, weighted"),
-            (bool(self.warm_up) and self.rate == "plateau", "a warm-up needs rate cosine or constant", "plateau"),
+            (bool(self.warm_up) and self.rate not in _WARM, "a warm-up needs rate cosine or constant", self.rate),
         ):
             if wrong:
                 raise UserError(what, where="[learn]", got=got, do="Leave one of the two out")

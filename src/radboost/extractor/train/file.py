@@ -109,7 +109,8 @@ def read_config(path: Path) -> Asked:
     """Read a training's config file: TOML or JSON, or a recipe that comes with radboost, by its name alone.
 
     Top level: ``crop``, ``size``, ``stack``, ``schedule`` (a name) or tables ``[[stage]]``, and the sections
-    ``[backbone]``, ``[head]``, ``[learn]``, ``[augment]`` and ``[only]`` with the fields of their classes.
+    ``[backbone]``, ``[head]``, ``[learn]``, ``[augment]`` and ``[only]`` with the fields of their classes. In
+    ``[augment]`` ``preset`` names a recipe whose values stand for those that are not given.
 
     Raises
     ------
@@ -117,10 +118,7 @@ def read_config(path: Path) -> Asked:
         It cannot be read, or names what there is not.
     """
     if path.parent == Path() and not path.suffix and not path.is_file():
-        if path.name not in config_names():
-            do = f"Give a FILE.toml or .json, or one of {', '.join(config_names())}"
-            raise UserError("no recipe has this name", where="--config", got=path.name, do=do)
-        path = CONFIGS / f"{path.name}.toml"
+        path = _recipe(path.name, "--config", "Give a FILE.toml or .json, or one of")
     try:
         text = path.read_text("utf-8")
         content = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
@@ -135,6 +133,8 @@ def read_config(path: Path) -> Asked:
         own = content.get(name)
         if own is None:
             continue
+        if name == "augment":
+            own = _augmentation(own)
         _refuse(path, name, own, {f.name for f in fields(kind)})
         parts[name] = kind(**{n: tuple(v) if isinstance(v, list) else v for n, v in own.items()})
     if "stage" in content and "schedule" in content:
@@ -144,6 +144,22 @@ def read_config(path: Path) -> Asked:
     elif "schedule" in content:
         parts["stages"] = read_schedule(str(content["schedule"]))
     return Asked(backbone=backbone, **parts)
+
+
+def _recipe(name: str, where: str, do: str) -> Path:
+    if name not in config_names():
+        raise UserError("no recipe has this name", where=where, got=name, do=f"{do} {', '.join(config_names())}")
+    return CONFIGS / f"{name}.toml"
+
+
+def _augmentation(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Fill up what is given by a preset, where one is named."""
+    own = dict(given)
+    preset = own.pop("preset", None)
+    if preset is None:
+        return own
+    path = _recipe(str(preset), "[augment] preset", "Give one of")
+    return {**tomllib.loads(path.read_text("utf-8")).get("augment", {}), **own}
 
 
 def _refuse(path: Path, section: str, content: Mapping[str, Any], known: set[str]) -> None:

@@ -28,6 +28,8 @@ from radboost.nets.device import resolve_device, resolve_precision
 
 __all__ = ["fit_network"]
 
+_SEVERAL = "ddp_spawn"
+"""How several processes are begun, on GPUs and on a CPU."""
 _PRECISION = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
 
 
@@ -90,7 +92,7 @@ def _fit_stage(network: Classifier, material: Material, config: TrainConfig, spo
             trainer = pl.Trainer(
                 accelerator="gpu" if device.type == "cuda" else "cpu",
                 devices=config.devices,
-                strategy="auto" if config.devices == 1 else "ddp_spawn",
+                strategy="auto" if config.devices == 1 else _SEVERAL,
                 precision=_PRECISION[resolve_precision(config.precision, device)],  # type: ignore[arg-type]
                 max_epochs=stage.epochs,
                 accumulate_grad_batches=config.learn.accumulate,

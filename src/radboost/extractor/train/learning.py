@@ -12,11 +12,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
-from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import CosineAnnealingWarmRestarts, LambdaLR, LRScheduler, ReduceLROnPlateau
 
 from radboost.data.task import Task
 from radboost.extractor.train.batches import Batch, ExampleSet, Order, deal, loader, mix, shown, stream_seed
-from radboost.extractor.train.config import TrainConfig
+from radboost.extractor.train.config import LearnConfig, TrainConfig
 from radboost.extractor.train.network import Classifier
 from radboost.extractor.train.objective import Goal
 from radboost.extractor.train.scores import Judged, judge
@@ -24,7 +25,7 @@ from radboost.extractor.train.stages import Stage
 from radboost.extractor.views import augment
 from radboost.nets.device import resolve_device
 
-__all__ = ["Learning", "Material"]
+__all__ = ["Learning", "Material", "falling"]
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -116,8 +117,8 @@ class Learning(pl.LightningModule):
             self._plateau = ReduceLROnPlateau(optimiser, "min", factor=0.5, patience=3)
             return optimiser
         steps = max(1, int(self.trainer.estimated_stepping_batches))
-        fall = _fall(learn.rate, learn.warm_up, steps)
-        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": LambdaLR(optimiser, fall), "interval": "step"}}
+        scheduler = falling(optimiser, learn, steps, stage.epochs)
+        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def on_train_epoch_start(self) -> None:
         """Learn: backbones come in evaluation mode, and pytorch-lightning leaves modes as they are."""
@@ -204,6 +205,13 @@ class Learning(pl.LightningModule):
 
     def _loader(self, order: Order) -> Any:
         return loader(self._material.examples, order, pin=resolve_device(self._config.device).type == "cuda")
+
+
+def falling(optimiser: Optimizer, learn: LearnConfig, steps: int, epochs: int) -> LRScheduler:
+    """Let rates fall over a stage of so many steps, after a warm-up or from epoch to epoch, as `learn` says."""
+    if learn.rate == "restarts":
+        return CosineAnnealingWarmRestarts(optimiser, max(1, steps // epochs))
+    return LambdaLR(optimiser, _fall(learn.rate, learn.warm_up, steps))
 
 
 def _fall(kind: str, warm_up: float, steps: int) -> Callable[[int], float]:

@@ -73,7 +73,7 @@ class Goal:
         for t, k in enumerate(self.classes):
             width = 1 if k == 2 else k
             hot = torch.nn.functional.one_hot(label[:, t].clamp_min(0), k).to(margins.dtype)
-            soft = hot * (1 - self.learn.soft) + self.learn.soft / k
+            soft = _softened(hot, self.learn)
             each = label_losses(margins[:, at : at + width], soft, self.learn.focal)
             own = weight[:, t] * (hot @ self._factor(t, hot * weight[:, t, None]).to(margins))
             total = total + (own * each).mean() / self.mean_weight[t]
@@ -84,6 +84,13 @@ class Goal:
         if self.learn.class_weight != "batch":
             return self.factors[target]
         return class_factors(hot.sum(0))
+
+
+def _softened(hot: Tensor, learn: LearnConfig) -> Tensor:
+    """Label distributions (batch, classes) of classes (batch, classes)."""
+    soft = hot * (1 - learn.soft) + learn.soft / hot.shape[1]
+    kept = soft[:, 1:] * (1 - learn.soft_positive)
+    return torch.cat([1 - kept.sum(1, keepdim=True), kept], dim=1)
 
 
 def base_rates(task: Task, label: IntArray, weight: FloatArray) -> dict[str, list[float]]:
