@@ -282,6 +282,7 @@ def _places(demo: Demo) -> tuple[tuple[str, str], ...]:
         ("run/", "made by radboost fit-boost: out-of-fold predictions and models"),
         ("blend-safe/", "made by radboost blend safe"),
         ("blend-risky/", "made by radboost blend risky"),
+        ("blend-robust/", "made by radboost blend robust"),
         ("work/", "the new exams' cohort and store, made by radboost predict --work"),
         ("predictions-*.csv", "made by radboost predict, in the submission format"),
     )

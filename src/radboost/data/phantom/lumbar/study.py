@@ -101,7 +101,7 @@ class Spine:
     ``centre`` is the middle of disc L3/L4, ``bend`` how much the spine's ends lie behind its middle, ``lean`` its
     slope to the side, ``half`` the half width and depth of a vertebra, ``canal`` the half width and depth of the
     canal. ``discs`` holds (height above the centre, thickness, water content, tilt) from L1/L2 down; ``narrowed`` the
-    share of room that each condition takes at each level; ``seed`` that of the textures.
+    share of room that each condition takes at each level; ``seed`` that of marrow and flow.
     """
 
     centre: tuple[float, float, float]
