@@ -20,6 +20,8 @@ _WIDTH = {"epidural": (24.0, 38.0), "subdural": (60.0, 95.0), "subarachnoid": (4
 _LEVEL = (-6.0, 8.0)
 _SULCUS = 0.3
 _PALE = (0.15, 0.35)
+_HEIGHT = (12.0, 26.0)
+_ENDS = 0.6
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,7 @@ class Plane:
     pixel: float
 
 
-def draw_bleed(kind: str, ranks: range, pale: float, rng: np.random.Generator) -> Bleed:
+def draw_bleed(kind: str, ranks: range, spacing: float, pale: float, rng: np.random.Generator) -> Bleed:
     """Draw one bleed.
 
     Parameters
@@ -95,12 +97,15 @@ def draw_bleed(kind: str, ranks: range, pale: float, rng: np.random.Generator) -
         One of `KINDS`.
     ranks
         Slices among which it may lie.
+    spacing
+        Distance of slices, mm.
     pale
         How probably a slice shows it pale, 0 to 1. One slice never does.
     rng
         Source of the draw.
     """
-    slices = min(int(rng.integers(3, 7)), len(ranks))
+    # Some mm, whatever the slices' distance: else a slice of few would bleed more often than one of many.
+    slices = min(int(np.clip(round(rng.uniform(*_HEIGHT) / spacing), 3, 6)), len(ranks))
     size, width = rng.uniform(10, 19), rng.uniform(0.65, 1.0)
     if kind in _THICKNESS:
         size = rng.uniform(*_THICKNESS[kind])
@@ -112,7 +117,8 @@ def draw_bleed(kind: str, ranks: range, pale: float, rng: np.random.Generator) -
     fill[rng.integers(slices)] = 1.0
     return Bleed(
         kind=kind,
-        first=int(rng.integers(ranks.start, ranks.stop - slices + 1)),
+        # Rather at the ends, which fewer bleeds reach: the middle slices shall not be known by their place.
+        first=ranks.start + round(float(rng.beta(_ENDS, _ENDS)) * (len(ranks) - slices)),
         slices=slices,
         density=float(rng.normal(_DENSITY[kind], 4)),
         angle=float(rng.uniform(-np.pi, np.pi)),

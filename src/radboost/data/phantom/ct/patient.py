@@ -199,7 +199,7 @@ def _draw_series(phantom: HeadPhantom, number: int, kinds: list[str], rng: np.ra
         tilt=float(rng.uniform(0.05, 0.35)) if rng.uniform() < 0.5 else 0.0,
         zoom=float(rng.uniform(0.95, 1.1)),
         shift=(float(rng.normal(0, 4)), float(rng.normal(0, 4))),
-        bleeds=tuple(draw_bleed(kind, _ranks(ranges[kind], spacing), phantom.pale, rng) for kind in kinds),
+        bleeds=tuple(draw_bleed(kind, _ranks(ranges[kind], spacing), spacing, phantom.pale, rng) for kind in kinds),
         seed=int(rng.integers(2**63)),
     )
 
