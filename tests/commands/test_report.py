@@ -12,7 +12,7 @@ import pytest
 @pytest.fixture(scope="module")
 def page(radboost, blend, run, cohort, tmp_path_factory):
     out = tmp_path_factory.mktemp("report") / "page.html"
-    words = ("--cohort", cohort, "--crops", "--by", "density", "--workers", 1, "--replicates", 200, "--hardest", 3)
+    words = ("--cohort", cohort, "--crops", "--by", "density", "--workers", 1, "--replicates", 200, "--hardest", 2)
     text = radboost("report", blend, f"{run}:logistic/fused", *words, "--out", out).output
     assert f"wrote {out}" in text
     return out

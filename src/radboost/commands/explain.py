@@ -39,8 +39,13 @@ def explain(
     fill: Annotated[str, typer.Option("--fill", help="What covers pixels: blur, black or grey.")] = "blur",
     crops: Annotated[int, typer.Option("--crops", min=1, help="Most crops a unit.")] = 8,
     frame_pixels: Annotated[
-        int, typer.Option("--frame-pixels", min=64, help="Longest side of the frames in the page.")
-    ] = 900,
+        int | None,
+        typer.Option(
+            "--frame-pixels",
+            min=0,
+            help="Longest side of frames; 0: full resolution. [default: full, up to 24 million pixels on the page]",
+        ),
+    ] = None,
     train: Annotated[Path | None, typer.Option("--train", help="Training cohort: shows exams that are alike.")] = None,
     train_store: Annotated[list[Path] | None, typer.Option("--train-store", help="Its stores; repeats.")] = None,
     alike: Annotated[int, typer.Option("--alike", min=1, help="Training units to show.")] = 5,

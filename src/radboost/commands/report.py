@@ -36,7 +36,8 @@ def report(
         list[str] | None, typer.Option("--by", help="Column of the cohort's own table for subgroups as well; repeats.")
     ] = None,
     crops: Annotated[
-        bool, typer.Option("--crops", help="Show crops of the hardest units; the cohort needs its files.")
+        bool,
+        typer.Option("--crops", help="Show the hardest units: all views, of a series four slices."),
     ] = False,
     hardest: Annotated[int, typer.Option("--hardest", min=0, help="Hardest units listed on either side.")] = 10,
     specificity: Annotated[float, typer.Option("--specificity", help="Operating point: least specificity.")] = 0.9,
@@ -88,23 +89,26 @@ def report(
 
 
 def _pictures(cohort: Cohort, workers: int | None) -> Pictures:
-    """Give pictures of units: of each its first crop."""
+    """Give pictures of units: of each its own crops, of many a few that are evenly spread."""
     from radboost.commands.options import pixel_policy
     from radboost.data.jobs import refuse_unboxed
-    from radboost.data.unit_table import linked_rows
+    from radboost.pipeline.explain.where import crops_of
     from radboost.report.crop_pictures import crop_pictures
+    from radboost.report.evaluation.hardest import VIEWS
 
     pixels = pixel_policy(cohort.task, None, None, None, False)
     refuse_unboxed(cohort, pixels)
-    links = linked_rows(cohort)
-    first = links[links["crop_id"].isin(cohort.manifest["crop_id"])].drop_duplicates("row")
-    unit = cohort.units["unit_id"].to_numpy(str)[first["row"].to_numpy()]
     row_of = {crop: row for row, crop in enumerate(cohort.manifest["crop_id"])}
-    rows = dict(zip(unit.tolist(), (row_of[crop] for crop in first["crop_id"]), strict=True))
+    names = dict(zip(cohort.units["unit_id"].astype(str), cohort.units["unit"], strict=True))
 
-    def pictures(units: list[str]) -> dict[str, bytes]:
-        known = [name for name in units if name in rows]
-        made = crop_pictures(cohort, [rows[name] for name in known], pixels, workers=workers)
-        return {name: picture for name, picture in zip(known, made, strict=True) if picture is not None}
+    def pictures(units: list[str]) -> dict[str, list[tuple[str, bytes]]]:
+        wanted = [(unit, *crop) for unit in units if unit in names for crop in crops_of(cohort, names[unit], VIEWS)]
+        wanted = [each for each in wanted if each[1] in row_of]
+        made = crop_pictures(cohort, [row_of[crop] for _, crop, _ in wanted], pixels, workers=workers)
+        found: dict[str, list[tuple[str, bytes]]] = {}
+        for (unit, _, slot), picture in zip(wanted, made, strict=True):
+            if picture is not None:
+                found.setdefault(unit, []).append((slot, picture))
+        return found
 
     return pictures

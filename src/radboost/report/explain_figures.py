@@ -22,6 +22,8 @@ BARS = (1, 2, 5, 10, 20, 50, 100, 200)
 FAINT, STRONG = 0.15, 0.62
 """Of the scale's end: effects below the first leave the frame as it is; opacity at the end."""
 ROWS = 12
+OVERLAY = 1024
+"""Longest side of a map, pixels: it is smooth, and full frames are large."""
 
 
 def map_drawing(frame: Frame, found: CropMap, top: float) -> Drawing:
@@ -61,8 +63,9 @@ def map_drawing(frame: Frame, found: CropMap, top: float) -> Drawing:
 
 
 def _overlay(found: CropMap, frame: Frame, top: float) -> npt.NDArray[np.uint8]:
-    """Colours with opacity, of the same pixels as the frame that is shown."""
-    rows, columns = frame.shown.shape
+    """Colours with opacity, with the pixels of the frame that is shown or fewer."""
+    less = max(1.0, max(frame.shown.shape) / OVERLAY)
+    rows, columns = (max(1, round(side / less)) for side in frame.shown.shape)
     heat = found.on_frame[
         np.ix_(
             ((np.arange(rows) + 0.5) * frame.shape[0] / rows).astype(int),

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from radboost.pipeline.explain.explain import Explanation, UnitTold
+from radboost.pipeline.explain.frames import Frame
 from radboost.pipeline.explain.sanity import Game, Sanity
 from radboost.pipeline.explain.where import MAP, CropMap
 from radboost.report.explain_figures import block_name, map_drawing, shares_drawing
@@ -90,6 +91,7 @@ def _where(unit: UnitTold, number: int) -> Iterator[Item]:
             "" if frame.spacing is None else f" ({x * frame.spacing[1]:.0f} mm, {y * frame.spacing[0]:.0f} mm)"
         )
         scale = "" if frame.spacing else " The file gives no pixel spacing, so there is no scale in millimetres."
+        scale += _resolution(frame)
         yield Figure(
             f"unit-{number}-map-{count}",
             f"{isolate(found.slot)}, {METHODS[found.method]}: without the window at the cross ({place}) the log odds "
@@ -97,6 +99,15 @@ def _where(unit: UnitTold, number: int) -> Iterator[Item]:
             f"Frame seen as {isolate(found.slot)} under a map; its highest point lies at {place}.",
             map_drawing(frame, found, top),
         )
+
+
+def _resolution(frame: Frame) -> str:
+    """Say how much of the frame's pixels is shown."""
+    rows, columns = frame.shape
+    if frame.shown.shape == frame.shape:
+        return f" The frame is shown in its full resolution, {columns:,} by {rows:,} pixels."
+    shown = f"{frame.shown.shape[1]:,} by {frame.shown.shape[0]:,}"
+    return f" The frame, {columns:,} by {rows:,} pixels, is shown with {shown}; --frame-pixels 0 shows all."
 
 
 def _why(unit: UnitTold, number: int) -> Iterator[Item]:

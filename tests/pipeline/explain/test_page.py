@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from radboost.data.placement import Placement
+from radboost.data.progress import Silent
 from radboost.extractor.probe import Probe
+from radboost.pipeline.explain.alike import Alike
 from radboost.pipeline.explain.exams import Exams
+from radboost.pipeline.explain.explain import SHOWN_PIXELS, ExplainConfig, _longest, explain
 from radboost.pipeline.explain.sanity import Planted, _embedded_anew, _played, read_planted
-from radboost.pipeline.explain.where import CropMap
+from radboost.pipeline.explain.system import Question
+from radboost.pipeline.explain.where import CropMap, WhereConfig
+from radboost.report.explain_page import explain_page
+from radboost.report.page import write_page
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +41,7 @@ def test_the_page_says_where_why_like_what_and_whether_to_believe_it(page, new):
     games = {game["weights"]: game for game in data["sanity"]}
     assert set(games) == {"as they are", "shuffled"}
     assert games["as they are"]["units"] == games["shuffled"]["units"] >= 1
+    assert "shown in its full resolution, 64 by 64 pixels" in text
     assert 0.02 < games["shuffled"]["chance"] == games["as they are"]["chance"] < 0.08
 
 
@@ -50,7 +58,10 @@ def test_the_page_in_a_browser(page, check_page):
 
 def test_a_cohort_is_explained_from_its_store_without_looking_at_pixels(squares, radboost):
     stored = ("--cohort", squares / "cohort", "--store", squares / "store", "--method", "none", "--most", 1)
-    radboost("explain", squares / "run", *stored, "--out", squares / "stored.html")
+    pytest.importorskip("tensorboard", reason="the extra tensorboard is not installed")
+    told = radboost("explain", squares / "run", *stored, "--track", "tensorboard", "--out", squares / "stored.html")
+    assert "logged to" in told.stderr
+    assert "not all was logged" not in told.stderr
     (unit,) = json.loads((squares / "stored-files" / "metrics.json").read_text("utf-8"))["units"]
     assert unit["maps"] == []
     assert unit["alike"]
@@ -106,3 +117,42 @@ def test_a_patient_embedded_anew_by_the_same_network_is_the_same(new, asked, con
     with Probe(config_of, shuffle=1) as probe:
         other = _embedded_anew(patient, [probe])
     assert abs(other.probabilities(asked) - patient.probabilities(asked)).max() > 1e-6
+
+
+HOSTILE = "<script>alert(1)</script>\u202e=1"
+
+
+def test_hostile_names_are_text(blend, new, config_of, tmp_path, check_page):
+    exams = Exams(new[0], (new[1],), (config_of,))
+    config = ExplainConfig(most=1, where=WhereConfig(("map",), 0.5), frame_pixels=32)
+    found = explain(blend, exams, config, None, Silent())
+    (unit,) = found.units
+    blocks = tuple(block._replace(name=HOSTILE) for block in unit.why.blocks)
+    members = tuple(replace(member, name=HOSTILE) for member in unit.why.members)
+    evil = replace(
+        unit,
+        label=HOSTILE,
+        why=replace(unit.why, blocks=blocks, members=members),
+        maps=tuple(replace(each, slot=HOSTILE) for each in unit.maps),
+        alike=(Alike("ab" * 16, HOSTILE, 1.0),),
+    )
+    system = replace(blend, task=replace(blend.task, name=HOSTILE))
+    page = explain_page(replace(found, system=system, question=Question(HOSTILE, 1, HOSTILE), units=(evil,)))
+    write_page(page, tmp_path / "page.html")
+    text = (tmp_path / "page.html").read_text("utf-8")
+    assert "<script>alert" not in text
+    assert "\u202e" not in text
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;\\u202e=1" in text
+    assert "64 by 64 pixels, is shown with 32 by 32" in text
+    check_page(tmp_path / "page.html")
+
+
+@pytest.mark.parametrize(
+    ("asked", "maps", "longest"),
+    [(None, 1, 4096), (None, 40, 859), (0, 40, 4096), (1000, 40, 1000), (9000, 1, 4096)],
+)
+def test_frames_keep_their_pixels_until_a_page_would_be_too_heavy(asked, maps, longest):
+    shape = (4096, 3328)
+    assert _longest(shape, asked, maps) == longest
+    if asked is None:
+        assert maps * longest * longest * shape[1] / shape[0] <= SHOWN_PIXELS

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -23,6 +24,11 @@ from radboost.pipeline.explain.why import Why, explain_why
 
 __all__ = ["ExplainConfig", "Explanation", "UnitTold", "chosen_units", "explain"]
 
+SHOWN_PIXELS = 24_000_000
+"""Of all maps' frames together, by default: a page of some fifteen megabytes."""
+MOST_SIDE = 1 << 14
+"""Of a picture, pixels."""
+
 
 @dataclass(frozen=True)
 class ExplainConfig:
@@ -39,7 +45,8 @@ class ExplainConfig:
     where
         How maps are made; None for none.
     frame_pixels
-        Longest side of the frames that maps are drawn on.
+        Longest side of the frames that maps are drawn on, where they are larger; 0 for their full resolution. None for
+        that too, as long as the frames of all maps together hold no more than `SHOWN_PIXELS`; else for so much less.
     alike
         Training units to show.
     """
@@ -49,7 +56,7 @@ class ExplainConfig:
     units: tuple[str, ...] = ()
     most: int = 10
     where: WhereConfig | None = field(default_factory=WhereConfig)
-    frame_pixels: int = 1600
+    frame_pixels: int | None = None
     alike: int = 5
 
 
@@ -150,7 +157,7 @@ def explain(
     with nothing if config.where is None else exams.probes() as probes:
         for name in names:
             asked = Asked(system, question, folds[name])
-            told.append(_unit(asked, exams, name, _Means(config, known, probes)))
+            told.append(_unit(asked, exams, name, _Means(config, known, probes, len(names))))
             progress.advance()
     notes = _notes(system, folds, names)
     return Explanation(system, question, tuple(told), config.where, notes)
@@ -174,11 +181,21 @@ def chosen_units(system: System, exams: Exams, question: Question, config: Expla
 
 @dataclass(frozen=True)
 class _Means:
-    """What all units are explained with."""
+    """What all units are explained with, and how many they are."""
 
     config: ExplainConfig
     trained: Trained | None
     probes: Sequence[Probe]
+    units: int
+
+
+def _longest(shape: tuple[int, int], asked: int | None, maps: int) -> int:
+    """Longest side that a frame is shown with, pixels; see `ExplainConfig.frame_pixels`."""
+    most = asked or MOST_SIDE
+    if asked is None:
+        # Each map has its frame's pixels once more.
+        most = int(math.sqrt(SHOWN_PIXELS / maps * max(shape) / min(shape)))
+    return max(1, min(most, max(shape), MOST_SIDE))
 
 
 def _unit(asked: Asked, exams: Exams, name: str, means: _Means) -> UnitTold:
@@ -191,11 +208,11 @@ def _unit(asked: Asked, exams: Exams, name: str, means: _Means) -> UnitTold:
     if config.where is not None and probes:
         maps = tuple(explain_where(asked, patient, probes, config.where))
         policy = exams.recipes[0].pixels
-        crops = list(dict.fromkeys(found.crop_id for found in maps))
         place = {crop: number for number, crop in enumerate(patient.cohort.manifest["crop_id"])}
-        jobs = list(crop_jobs(patient.cohort, policy, [place[crop] for crop in crops]))
-        made = zip(crops, frames(jobs, policy, config.frame_pixels), strict=True)
-        shown = {crop: frame for crop, frame in made if frame is not None}
+        for crop, shape in {found.crop_id: found.info.shape for found in maps}.items():
+            most = _longest(shape, config.frame_pixels, means.units * len(maps))
+            for frame in frames(list(crop_jobs(patient.cohort, policy, [place[crop]])), policy, most):
+                shown |= {} if frame is None else {crop: frame}
     column = [t.name for t in design.task.targets].index(asked.question.target)
     label = int(design.label[row, column])
     near = () if trained is None else tuple(trained.nearest(asked, design, row, config.alike))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -10,10 +10,12 @@ import pandas as pd
 from radboost.report.evaluation.subject import Question, Settings
 from radboost.report.page import Cell, Gallery, Item, Number, Picture, Table, isolate
 
-__all__ = ["Pictures", "hardest_items", "hardest_units"]
+__all__ = ["VIEWS", "Pictures", "hardest_items", "hardest_units"]
 
-Pictures = Callable[[list[str]], Mapping[str, bytes]]
-"""Gives the pictures of hashed units, those that can be read."""
+Pictures = Callable[[list[str]], Mapping[str, Sequence[tuple[str, bytes]]]]
+"""Gives the pictures of hashed units, those that can be read, each with the slot that the unit sees it in."""
+VIEWS = 4
+"""Most pictures of a unit."""
 SHORT = 12
 
 
@@ -76,11 +78,11 @@ def _gallery(name: str, caption: str, question: Question, rows: np.ndarray, pict
     found = pictures(units)
     shown = tuple(
         Picture(
-            found[unit],
-            f"Crop of unit {unit[:SHORT]}, probability {question.rows.p[row]:.3f}",
-            f"{unit[:SHORT]}: {question.rows.p[row]:.3f}",
+            picture,
+            f"{isolate(slot)} of unit {unit[:SHORT]}, probability {question.rows.p[row]:.3f}",
+            f"{unit[:SHORT]}, {isolate(slot)}: {question.rows.p[row]:.3f}",
         )
         for row, unit in zip(rows, units, strict=True)
-        if unit in found
+        for slot, picture in found.get(unit, ())
     )
     return [Gallery(name, caption, shown)] if shown else []
