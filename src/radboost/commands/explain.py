@@ -12,6 +12,15 @@ from radboost.commands.options import BatchSize, Debug, Device, Out, Overwrite, 
 
 __all__ = ["explain"]
 
+FramePixels = Annotated[
+    int | None,
+    typer.Option(
+        "--frame-pixels",
+        min=0,
+        help="Longest side of frames; 0: full resolution. [default: full, up to 24 million pixels on the page]",
+    ),
+]
+
 
 def explain(
     blend: Annotated[Path, typer.Argument(help="A blend or a run.", show_default=False)],
@@ -38,14 +47,7 @@ def explain(
     step: Annotated[float, typer.Option("--step", help="From window to window, as a part of a window.")] = 0.5,
     fill: Annotated[str, typer.Option("--fill", help="What covers pixels: blur, black or grey.")] = "blur",
     crops: Annotated[int, typer.Option("--crops", min=1, help="Most crops a unit.")] = 8,
-    frame_pixels: Annotated[
-        int | None,
-        typer.Option(
-            "--frame-pixels",
-            min=0,
-            help="Longest side of frames; 0: full resolution. [default: full, up to 24 million pixels on the page]",
-        ),
-    ] = None,
+    frame_pixels: FramePixels = None,
     train: Annotated[Path | None, typer.Option("--train", help="Training cohort: shows exams that are alike.")] = None,
     train_store: Annotated[list[Path] | None, typer.Option("--train-store", help="Its stores; repeats.")] = None,
     alike: Annotated[int, typer.Option("--alike", min=1, help="Training units to show.")] = 5,
