@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -95,9 +96,12 @@ def numbers(option: str, text: str) -> tuple[float, ...]:
     from radboost.errors import UserError
 
     try:
-        return tuple(float(part) for part in text.split(","))
+        found = tuple(float(part) for part in text.split(","))
     except ValueError as error:
         raise UserError("holds no numbers", where=option, got=text, do="Part them by commas") from error
+    if not all(map(math.isfinite, found)):
+        raise UserError("holds what is no finite number", where=option, got=text)
+    return found
 
 
 def pixel_policy(

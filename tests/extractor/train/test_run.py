@@ -208,6 +208,26 @@ def test_settings_that_collide_are_refused(settings, said):
         LearnConfig(**settings)
 
 
+def test_epochs_that_nothing_can_choose_between_are_told(breasts, asked, tmp_path):
+    # Among inner units of one class there is no AUC, and of none at all no loss.
+    examples = read_examples(breasts)
+    split = split_examples(examples, 0, 0.3, seed=0)
+    positive = set(examples.unit[split.inner & (examples.label[:, 0] == 1)].tolist())
+    every = set(examples.unit[split.inner].tolist())
+    learn = LearnConfig(batch_size=8, inner=0.3, monitor="auc")
+    for without, said in ((positive, "do not define what epochs are chosen by .got auc"), (every, "no crop to choose")):
+        weights = {unit: float(unit not in without) for unit in breasts.units["unit_id"]}
+        config = asked(learn=learn, weights=weights, stages=(Stage("head", 1, 1e-3, "head"),))
+        with pytest.raises(UserError, match=said):
+            train(breasts, tmp_path / "training", config)
+
+
+def test_a_fold_that_is_named_twice_is_trained_once(breasts, asked, tmp_path):
+    config = asked(folds=(0, 0), stages=(Stage("head", 1, 1e-3, "head"),))
+    table = train(breasts, tmp_path / "training", config).predictions.table
+    assert not table.duplicated(["unit", "target", "class"]).any()
+
+
 def test_what_cannot_be_trained_is_told(breasts, asked, tmp_path):
     with pytest.raises(UserError, match="has no such fold"):
         train(breasts, tmp_path / "training", asked(folds=(7,)))

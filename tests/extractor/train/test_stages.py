@@ -40,7 +40,8 @@ def test_a_schedule_is_read_from_a_file(tmp_path):
         ("", "names no stage"),
         ('[[stage]]\nname = "a"\nepochs = 2\nrate = 0.1\nlayers = "layer4"', "unknown layers"),
         ('[[stage]]\nname = "a"\nepochs = 0\nrate = 0.1', "epochs out of range"),
-        ('[[stage]]\nname = "a"\nepoch = 2', "does not describe"),
+        ('[[stage]]\nname = "a"\nepoch = 2', "unknown settings"),
+        ('[[stage]]\nname = "a"\nepochs = 2', "does not describe"),
         ("[[stage", "cannot be read"),
     ],
 )

@@ -5,19 +5,20 @@ from __future__ import annotations
 import json
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import radboost
 from radboost.data.crop import PixelPolicy
 from radboost.data.networks import training_content
 from radboost.data.task import Task
-from radboost.errors import UserError, offenders
+from radboost.errors import UserError
 from radboost.extractor.backbone import BackboneConfig, input_size, layered
 from radboost.extractor.train.config import HeadConfig, LearnConfig, OnlyConfig, TrainConfig
 from radboost.extractor.train.stages import SCHEDULES, Stage, read_schedule, stages_from
 from radboost.extractor.train.start import earlier
+from radboost.extractor.train.typed import checked
 from radboost.extractor.views import ViewConfig, hu_shift
 
 __all__ = ["BACKBONE", "CONFIGS", "Asked", "config_names", "read_config"]
@@ -28,6 +29,10 @@ CONFIGS = Path(radboost.__file__).parent / "configs"
 BACKBONE = "resnet18.a1_in1k"
 """Where training starts if nobody says."""
 _SECTIONS = {"head": HeadConfig, "learn": LearnConfig, "augment": ViewConfig, "only": OnlyConfig}
+_TOP = {"crop": str, "size": int, "stack": int, "schedule": str, "stage": object, "backbone": object}
+_TOP |= dict.fromkeys(_SECTIONS, object)
+LEAST = 32
+"""Pixels of a crop's side, at least; as on the command line."""
 _BACKBONE = ("name", "random_init", "pool", "stage", "mean", "std", "windows")
 
 
@@ -124,25 +129,22 @@ def read_config(path: Path) -> Asked:
         content = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
     except (OSError, ValueError) as error:
         raise UserError("cannot be read as a config", where=path, got=str(error)) from error
-    known = {"crop", "size", "stack", "schedule", "stage", "backbone", *_SECTIONS}
-    _refuse(path, "", content, known)
+    content = checked(content, _TOP, str(path))
     parts: dict[str, Any] = {name: content[name] for name in ("crop", "size", "stack") if name in content}
-    backbone = content.get("backbone", {})
-    _refuse(path, "backbone", backbone, set(_BACKBONE))
+    if parts.get("size", LEAST) < LEAST:
+        raise UserError("size is out of range", where=path, got=parts["size"], do=f"Give {LEAST} pixels or more")
+    hints = get_type_hints(BackboneConfig)
+    backbone = checked(content.get("backbone", {}), {n: hints[n] for n in _BACKBONE}, f"{path} [backbone]")
     for name, kind in _SECTIONS.items():
-        own = content.get(name)
-        if own is None:
-            continue
-        if name == "augment":
-            own = _augmentation(own)
-        _refuse(path, name, own, {f.name for f in fields(kind)})
-        parts[name] = kind(**{n: tuple(v) if isinstance(v, list) else v for n, v in own.items()})
+        if name in content:
+            own = _augmentation(content[name]) if name == "augment" else content[name]
+            parts[name] = kind(**checked(own, kind, f"{path} [{name}]"))
     if "stage" in content and "schedule" in content:
         raise UserError("names a schedule and stages of its own", where=path, do="Leave one of the two out")
     if "stage" in content:
         parts["stages"] = stages_from(content["stage"], path)
     elif "schedule" in content:
-        parts["stages"] = read_schedule(str(content["schedule"]))
+        parts["stages"] = read_schedule(content["schedule"])
     return Asked(backbone=backbone, **parts)
 
 
@@ -152,20 +154,13 @@ def _recipe(name: str, where: str, do: str) -> Path:
     return CONFIGS / f"{name}.toml"
 
 
-def _augmentation(given: Mapping[str, Any]) -> dict[str, Any]:
+def _augmentation(given: object) -> object:
     """Fill up what is given by a preset, where one is named."""
+    if not isinstance(given, Mapping):
+        return given
     own = dict(given)
     preset = own.pop("preset", None)
     if preset is None:
         return own
     path = _recipe(str(preset), "[augment] preset", "Give one of")
     return {**tomllib.loads(path.read_text("utf-8")).get("augment", {}), **own}
-
-
-def _refuse(path: Path, section: str, content: Mapping[str, Any], known: set[str]) -> None:
-    unknown = sorted(set(content) - known)
-    if unknown:
-        where = f"{path} [{section}]" if section else str(path)
-        raise UserError(
-            "unknown settings", where=where, got=offenders(unknown), do=f"Known: {', '.join(sorted(known))}"
-        )

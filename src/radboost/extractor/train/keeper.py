@@ -13,7 +13,7 @@ from lightning.pytorch.callbacks import Checkpoint
 from torch import Tensor
 
 from radboost.data.progress import Progress
-from radboost.errors import RadboostError
+from radboost.errors import RadboostError, UserError
 from radboost.extractor.train.checkpoint import read_checkpoint_file, write_checkpoint_file
 from radboost.extractor.train.config import LearnConfig
 from radboost.extractor.train.stages import Stage
@@ -161,6 +161,11 @@ class Keeper(Checkpoint):
     def _judge(self, trainer: pl.Trainer, module: Any) -> None:
         """Keep the weights if they are among the best so far."""
         scores, epoch = dict(module.inner.scores), trainer.current_epoch
+        undefined = [name for name in ("loss", self._learn.monitor) if name not in scores]
+        if undefined:
+            what = "the inner units do not define what epochs are chosen by"
+            do = "Choose by loss, or give more patients"
+            raise UserError(what, where="[learn] monitor", got=undefined[0], do=do)
         content = {"network": module.network.state_dict()}
         self._state["epochs"] = epoch + 1
         self._state["waited"] += 1

@@ -67,7 +67,7 @@ def train(
     cohort.need_files()
     examples = read_examples(cohort, config.only, config.weights)
     folds = sorted(set(examples.fold.tolist()))
-    chosen = sorted(config.folds) or folds
+    chosen = sorted(set(config.folds)) or folds
     unknown = [fold for fold in chosen if fold not in folds]
     if unknown:
         raise UserError("the cohort has no such fold", where="--fold", got=unknown, do=f"It has {folds}")
@@ -101,6 +101,10 @@ def _train_fold(place: Place, examples: Examples, crops: CropFile, fold: int, pr
         network.start_at(base_margins(examples.task, examples.label[split.train], examples.weight[split.train]))
         # Rows of no weight are dropped before anything is learnt; they are predicted all the same.
         train, inner = (examples.of_units(mask & (examples.target_weight > 0)) for mask in (split.train, split.inner))
+        for what, own in (("learn from", train), ("choose epochs by", inner)):
+            if not len(own):
+                do = "Give more patients, files that can be read, or weights above 0"
+                raise UserError(f"fold {fold} has no crop to {what}", where=place.cohort.folder, do=do)
         owner = examples.owner[train]
         goal = Goal.of(examples.task, examples.label[owner], weight[owner], config.learn)
         ids = place.cohort.manifest["crop_id"].to_numpy(object)

@@ -6,13 +6,15 @@ or all. Blocks are those that timm itself groups a network's parameters by, from
 
 from __future__ import annotations
 
+import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from radboost.errors import UserError
+from radboost.extractor.train.typed import checked
 
 __all__ = ["SCHEDULES", "Stage", "read_schedule", "stages_from"]
 
@@ -46,6 +48,9 @@ class Stage:
     window: float = 0.0
 
     def __post_init__(self) -> None:
+        if not re.fullmatch(r"\w[\w .-]*", self.name):
+            do = "Give letters, digits, dots and dashes: a folder is named after it"
+            raise UserError("is no name of a stage", where="stage", got=repr(self.name), do=do)
         kind, _, number = self.layers.partition(":")
         known = self.layers in ("head", "all") or (kind == "top" and number.isdigit() and int(number) > 0)
         if not known:
@@ -108,13 +113,13 @@ def read_schedule(name: str) -> tuple[Stage, ...]:
     return stages_from(content.get("stage", ()), path)
 
 
-def stages_from(content: Sequence[Mapping[str, Any]], where: Path) -> tuple[Stage, ...]:
+def stages_from(content: object, where: Path) -> tuple[Stage, ...]:
     """Build stages from what JSON or TOML holds; raises UserError where they are none."""
     known = [f.name for f in fields(Stage)]
-    if not content:
+    if not content or not isinstance(content, list | tuple):
         raise UserError("names no stage", where=where, do=f"Write a table [[stage]] with {', '.join(known)}")
     try:
-        return tuple(Stage(**each) for each in content)
+        return tuple(Stage(**checked(each, Stage, f"{where} [[stage]]")) for each in content)
     except TypeError as error:
         do = f"A stage has {', '.join(known)}"
         raise UserError("does not describe a schedule", where=where, got=str(error), do=do) from error
