@@ -60,6 +60,10 @@ def test_logs_are_read_back_by_their_library(trained):
         "inner/metric",
         "inner/balanced_accuracy",
     } <= set(events.Tags()["scalars"])
+    assert {"rate/0", "rate/1"} <= set(events.Tags()["scalars"])
+    assert {"crops/clean", "crops/augmented", "confusion/cancer"} <= set(events.Tags()["images"])
+    # Of the network itself, not of a wrapper: its layers have nodes.
+    assert any("layer4" in node.name for node in events.Graph().node)
     shown = [each.value for each in events.Scalars("inner/loss")]
     table = pd.read_csv(trained.folder / "epochs.csv")
     assert shown == pytest.approx(table.loc[table["stage"] == "top", "inner_loss"].tolist())
@@ -175,6 +179,17 @@ def test_the_running_mean_follows_steps_and_not_batches(tmp_path):
         keeper.on_train_batch_end(SimpleNamespace(global_step=step), module, torch.tensor(0.0), None, 0)
     keeper.on_validation_start(None, module)
     assert layer.weight.item() == 0.5 * 4.0 + 0.5 * 8.0
+
+
+def test_half_the_bits_learn_nearly_the_same(breasts, asked, tmp_path):
+    stages = (Stage("all", 2, 1e-3),)
+    half, whole = (train(breasts, tmp_path / name, asked(stages=stages, precision=name)) for name in ("bf16", "fp32"))
+    assert [each.content["environment"]["precision"] for each in (half, whole)] == ["bf16", "fp32"]
+    p, q = (each.predictions.table["p"].to_numpy() for each in (half, whole))
+    assert not np.array_equal(p, q)
+    assert np.abs(p - q).max() < 0.05
+    state = load_file(half.folder / "fold0" / "network.safetensors")
+    assert {value.dtype for value in state.values()} == {torch.float32, torch.int64}
 
 
 def test_a_stage_that_only_loses_changes_nothing(breasts, asked, tmp_path):
