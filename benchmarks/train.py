@@ -1,18 +1,20 @@
 """Training beside a plain one: Lightning and torchvision on a folder of PNGs of the same crops, in one process.
 
-    python benchmarks/train.py [--patients N] [--size PIXELS] [--epochs E] [--backbone NAME]
+    python benchmarks/train.py [--patients N] [--size PIXELS] [--epochs E] [--backbone NAME] [--repeats R]
 
 Both train the same network on the same crops of a synthetic cohort, learn from the same examples and judge the same
 inner ones each epoch, with the same kind of augmentation. What an epoch costs is the time of a run of E + 1 epochs less
 that of a run of one, so that imports, decoding and the first batch are left out; what our decoding costs is told apart.
-Rates are per second of CPU, which a machine that is shared disturbs least; both run in one process.
-The share not in the model is what an epoch takes beyond the bare network: as many steps on one batch in memory.
+Both run in one process, in turn, `--repeats` times; of each the least time counts, by the clock and of CPU, which a
+machine that is shared disturbs less. The share not in the model is what an epoch takes beyond the bare network: as many
+steps on one batch in memory.
 """
 
 from __future__ import annotations
 
 import argparse
 import logging
+import os
 import shutil
 import tempfile
 import time
@@ -103,7 +105,7 @@ def train_plain(root, config, epochs):
 
 
 def bare(config, counts):
-    """Seconds of an epoch's steps on one batch in memory."""
+    """Seconds of an epoch's steps on one batch in memory, by the clock and of CPU."""
     import torch
 
     network = fresh(config).train()
@@ -123,16 +125,21 @@ def bare(config, counts):
     spent = []
     for work in (step, look):
         work()
-        spent.append(min(timed(work) for _ in range(5)))
+        spent.append(least(timed(work) for _ in range(5)))
         network.eval()
-    return counts[0] / BATCH * spent[0] + counts[1] / BATCH * spent[1]
+    return tuple(counts[0] / BATCH * step + counts[1] / BATCH * look for step, look in zip(*spent, strict=True))
 
 
 def timed(work):
-    """Seconds of this process's CPU that it takes, all threads together."""
-    begun = time.process_time()
+    """Seconds that it takes by the clock, and of this process's CPU, all threads together."""
+    begun = time.perf_counter(), time.process_time()
     work()
-    return time.process_time() - begun
+    return time.perf_counter() - begun[0], time.process_time() - begun[1]
+
+
+def least(times):
+    """Least seconds by the clock, and least of CPU."""
+    return tuple(min(each) for each in zip(*times, strict=True))
 
 
 def main():
@@ -142,6 +149,7 @@ def main():
     parser.add_argument("--size", type=int, default=128)
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--backbone", default="resnet18")
+    parser.add_argument("--repeats", type=int, default=2)
     given = parser.parse_args()
     import numpy as np
 
@@ -177,24 +185,31 @@ def main():
         crops.fill(Silent())
         decoded = time.perf_counter() - begun
         write_pngs(root / "pngs", crops, examples, split)
-        ours, plain = {}, {}
+        ours, plain = ({1: [], 1 + given.epochs: []} for _ in range(2))
         # Once each before the clock counts, so that libraries are loaded and files are cached.
-        for epochs in (1, 1, 1 + given.epochs):
+        for turn, epochs in enumerate((1, *(1, 1 + given.epochs) * given.repeats)):
             asked = replace(config, stages=(Stage("all", epochs, 1e-4),))
-            ours[epochs] = timed(lambda asked=asked: train(cohort, root / "training", asked, overwrite=True))
-            plain[epochs] = timed(lambda epochs=epochs: train_plain(root / "pngs", config, epochs))
+            spent = timed(lambda asked=asked: train(cohort, root / "training", asked, overwrite=True))
+            usual = timed(lambda epochs=epochs: train_plain(root / "pngs", config, epochs))
             shutil.rmtree(root / "pngs" / "logs", ignore_errors=True)
+            if turn:
+                ours[epochs].append(spent)
+                plain[epochs].append(usual)
         network = bare(config, counts)
     print(
         f"{counts[0]} crops learnt from, {counts[1]} judged, {given.size} pixels, {given.backbone}, batches of {BATCH}"
     )
-    rates = []
-    for name, spent in (("radboost", ours), ("plain", plain)):
-        epoch = (spent[1 + given.epochs] - spent[1]) / given.epochs
-        rates.append(sum(counts) / epoch)
-        share = max(0.0, 1 - network / epoch)
-        print(f"{name}: {rates[-1]:.1f} images per CPU second, {share:.1%} of an epoch not in the model")
-    print(f"ratio: {rates[0] / rates[1]:.2f}")
+    for clock, (unit, bare_epoch) in enumerate(zip(("second by the clock", "CPU second"), network, strict=True)):
+        rates = []
+        for name, spent in (("radboost", ours), ("plain", plain)):
+            long, short = (least(spent[epochs])[clock] for epochs in (1 + given.epochs, 1))
+            epoch = (long - short) / given.epochs
+            rates.append(sum(counts) / epoch)
+            share = max(0.0, 1 - bare_epoch / epoch)
+            print(f"{name}: {rates[-1]:.1f} images per {unit}, {share:.1%} of an epoch not in the model")
+        print(f"ratio: {rates[0] / rates[1]:.2f}")
+    load = os.getloadavg()[0]
+    print(f"processes that wanted a core meanwhile: {load:.1f} of {os.cpu_count()}")
     print(f"decoding once, beside it: {len(examples.crop) / decoded:.1f} images/s by the clock")
 
 

@@ -74,7 +74,7 @@ def test_only_a_rate_of_its_own_moves_it():
     images = shown(np.random.default_rng(1).uniform(-200, 300, (4, 32, 32)))[:, :1]
     for stage, moves in ((Stage("all", 1, 1e-3), False), (Stage("all", 1, 1e-3, window=1e-4), True)):
         before = backbone.model.windows.weight.detach().clone()
-        groups = network.let_learn(stage.rates(len(network.blocks)), stage.window)
+        groups = network.let_learn(stage.rates(network.blocks), stage.window)
         assert groups[-1]["lr"] == 1e-3
         network.train()
         optimiser = torch.optim.Adam(groups)

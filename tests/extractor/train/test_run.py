@@ -246,6 +246,9 @@ def test_a_fold_that_is_named_twice_is_trained_once(breasts, asked, tmp_path):
 def test_what_cannot_be_trained_is_told(breasts, asked, tmp_path):
     with pytest.raises(UserError, match="has no such fold"):
         train(breasts, tmp_path / "training", asked(folds=(7,)))
+    with pytest.raises(UserError, match="no such layer.*layer4"):
+        train(breasts, tmp_path / "training", asked(stages=(Stage("top", 1, 1e-3, "from:layer5"),)))
+    assert not list(tmp_path.glob(".training.training/crops*"))
     with pytest.raises(UserError, match="unknown head"):
         HeadConfig("transformer")
     with pytest.raises(UserError, match="is not a radboost training"):

@@ -24,7 +24,9 @@ def test_the_three_stages_leave_stem_and_first_block_of_a_resnet():
     stem, first, *rest = parameter_blocks(timm.create_model("resnet18", num_classes=0))
     assert all(name.startswith(("conv1", "bn1")) for name in stem)
     assert all(name.startswith("layer1") for name in first)
-    assert SCHEDULES["three-stage"][1].rates(2 + len(rest)) == [0.0, 0.0, 1e-4, 1e-4, 1e-4, 1e-4]
+    rates = SCHEDULES["three-stage"][1].rates([stem, first, *rest])
+    assert rates == [0.0, 0.0, 1e-4, 1e-4, 1e-4, 1e-4]
+    assert Stage("top", 10, 1e-4, "from:layer2").rates([stem, first, *rest]) == rates
     assert [(s.epochs, s.rate) for s in SCHEDULES["three-stage"]] == [(3, 1e-3), (10, 1e-4), (37, 1e-5)]
 
 
@@ -87,6 +89,18 @@ def test_rates_fall_as_they_are_said_to(rate, falls):
     expected = 0.5 * (1 + np.cos(np.pi * np.arange(one) / one)) if falls else np.ones(12)
     np.testing.assert_allclose(found[:, 0], 1e-2 * np.tile(expected, max(falls, 1)))
     np.testing.assert_array_equal(_rates(rate, 12, 3, resume=5), found)
+
+
+@pytest.mark.parametrize(
+    ("name", "layer", "frozen"),
+    [("test_convnext", "stages.1", 2), ("test_vit", "blocks.1", 2), ("resnet18", "conv1", 0)],
+)
+def test_a_layer_is_known_by_its_name(name, layer, frozen):
+    blocks = parameter_blocks(timm.create_model(name, num_classes=0))
+    rates = Stage("top", 1, 1e-3, f"from:{layer}").rates([[f"model.{name}" for name in block] for block in blocks])
+    assert rates == [0.0] * frozen + [1e-3] * (len(blocks) + 1 - frozen)
+    with pytest.raises(UserError, match="no such layer.*The network has"):
+        Stage("top", 1, 1e-3, "from:layer9").rates(blocks)
 
 
 @pytest.mark.parametrize("kind", ["linear", "mlp", "conv"])

@@ -47,7 +47,7 @@ def averaged(
         Its state, and its inner scores.
     """
     network.load_state_dict(average_states([read_checkpoint_file(file)["network"] for file in files]))
-    network.let_learn(stage.rates(len(network.blocks)))
+    network.let_learn(stage.rates(network.blocks))
     _refresh(network, material, config, stage)
     margins = margins_of(network, material.examples, material.inner, config)
     scores = judge(material.examples.about, material.inner, margins).scores

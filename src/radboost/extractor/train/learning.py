@@ -108,7 +108,7 @@ class Learning(pl.LightningModule):
     def configure_optimizers(self) -> Any:
         """Adam with a rate for each block, and how the rates fall."""
         learn, stage = self._config.learn, self._stage
-        rates = [rate * self._world[1] for rate in stage.rates(len(self.network.blocks))]
+        rates = [rate * self._world[1] for rate in stage.rates(self.network.blocks)]
         groups = self.network.let_learn(rates, stage.window * self._world[1])
         optimiser = torch.optim.Adam(groups, weight_decay=learn.weight_decay)
         if learn.rate == "plateau":

@@ -15,7 +15,7 @@ from radboost.data.cohort import Cohort
 from radboost.data.folder import refuse_existing
 from radboost.data.progress import Progress, Silent
 from radboost.errors import RadboostError, UserError
-from radboost.extractor.backbone import BackboneConfig, weights_sha256
+from radboost.extractor.backbone import BackboneConfig, parameter_blocks, weights_sha256
 from radboost.extractor.train.batches import ExampleSet, stream_seed
 from radboost.extractor.train.config import TrainConfig
 from radboost.extractor.train.crop_file import CropFile
@@ -72,8 +72,10 @@ def train(
     if unknown:
         raise UserError("the cohort has no such fold", where="--fold", got=unknown, do=f"It has {folds}")
     refuse_known(config.backbone, cohort, examples, chosen)
-    # Before crops are decoded, which may take hours: weights that cannot be had are told at once.
-    begin_at(config.backbone, chosen[0])
+    # Before crops are decoded, which may take hours: weights or layers that cannot be had are told at once.
+    blocks = parameter_blocks(begin_at(config.backbone, chosen[0]).model)
+    for stage in config.stages:
+        stage.rates(blocks)
     place = Place(out.with_name(f".{out.name}.training"), cohort, config, examples)
     progress = Logged(progress, place.folder / LOG)
     crops = CropFile(place.folder / "crops", cohort, np.unique(examples.crop), config)

@@ -1,14 +1,14 @@
 """Stages of training: which layers learn, how fast, for how long.
 
-Layers are named by their place in the network, not by an index of one library's modules: the head, the last N blocks,
-or all. Blocks are those that timm itself groups a network's parameters by, from stem to last.
+Layers are named, not numbered by one library's modules: the head, the last N blocks, those from a named layer on, or
+all. Blocks are those that timm itself groups a network's parameters by, from stem to last.
 """
 
 from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,8 @@ class Stage:
     rate
         Learning rate of the head, and of every layer that learns where `growth` is 1.
     layers
-        ``head``, ``top:N`` (head and the last N blocks), or ``all``.
+        ``head``, ``top:N`` (head and the last N blocks), ``from:NAME`` (head and all from the block with the layer NAME
+        on, such as ``from:layer2`` in a ResNet), or ``all``.
     growth
         Rate of a block over the rate of the block before it; the last block has `rate` divided by it, and so down to
         the stem. 1 gives all layers one rate.
@@ -51,27 +52,51 @@ class Stage:
         if not re.fullmatch(r"\w[\w .-]*", self.name):
             do = "Give letters, digits, dots and dashes: a folder is named after it"
             raise UserError("is no name of a stage", where="stage", got=repr(self.name), do=do)
-        kind, _, number = self.layers.partition(":")
-        known = self.layers in ("head", "all") or (kind == "top" and number.isdigit() and int(number) > 0)
-        if not known:
-            raise UserError("unknown layers", where=f"stage {self.name}", got=self.layers, do="Give head, top:N or all")
+        kind, _, which = self.layers.partition(":")
+        counted = kind == "top" and which.isdigit() and int(which) > 0
+        if not (self.layers in ("head", "all") or counted or (kind == "from" and which)):
+            do = "Give head, top:N, from:NAME or all"
+            raise UserError("unknown layers", where=f"stage {self.name}", got=self.layers, do=do)
         ranges = {"epochs": self.epochs >= 1, "rate": 0 < self.rate < 1, "growth": self.growth >= 1}
         for what, fine in {**ranges, "window": 0 <= self.window < 1}.items():
             if not fine:
                 raise UserError(f"{what} out of range", where=f"stage {self.name}", got=getattr(self, what))
 
-    def rates(self, blocks: int) -> list[float]:
+    def rates(self, blocks: Sequence[Sequence[str]]) -> list[float]:
         """Rate of each block, stem first, then of the head; 0 where it does not learn.
 
-        >>> Stage("layerwise", 5, 2e-4, "all", growth=2.0).rates(2)
+        Parameters
+        ----------
+        blocks
+            Names of the parameters of each.
+
+        Raises
+        ------
+        UserError
+            No block has a layer of the name that is asked for.
+
+        >>> network = [["stem.weight"], ["layer1.0.weight", "layer1.1.weight"]]
+        >>> Stage("layerwise", 5, 2e-4, "all", growth=2.0).rates(network)
         [5e-05, 0.0001, 0.0002]
-        >>> Stage("top", 5, 1e-4, "top:1").rates(2)
-        [0.0, 0.0001, 0.0001]
+        >>> Stage("top", 5, 1e-4, "from:layer1").rates(network) == Stage("top", 5, 1e-4, "top:1").rates(network)
+        True
         """
-        kind, _, number = self.layers.partition(":")
-        learning = {"head": 0, "top": min(int(number or 0), blocks), "all": blocks}[kind]
-        own = [self.rate / self.growth ** (blocks - k) for k in range(blocks)]
-        return [0.0] * (blocks - learning) + own[blocks - learning :] + [self.rate]
+        count = len(blocks)
+        first = self._first(blocks)
+        own = [self.rate / self.growth ** (count - k) for k in range(count)]
+        return [0.0] * first + own[first:] + [self.rate]
+
+    def _first(self, blocks: Sequence[Sequence[str]]) -> int:
+        """Number of the first block that learns."""
+        kind, _, which = self.layers.partition(":")
+        if kind != "from":
+            return len(blocks) - {"head": 0, "top": min(int(which or 0), len(blocks)), "all": len(blocks)}[kind]
+        for number, names in enumerate(blocks):
+            if any(f".{which}." in f".{name}" for name in names):
+                return number
+        known = sorted({part for names in blocks for name in names for part in name.split(".")[:2]})
+        do = f"The network has {', '.join(part for part in known if not part.isdigit())}"
+        raise UserError("the network has no such layer", where=f"stage {self.name}", got=which, do=do)
 
     def to_dict(self) -> dict[str, Any]:
         """Give JSON-able content."""
