@@ -3,7 +3,7 @@
 Phantom films are cut into patches and phantom screening exams into breasts, all of other seeds and settings than the
 demos' phantoms; `radboost train` learns the patches from random weights, and then, from what came of that, the breasts.
 The network of fold 0 is written beside its card, in half precision. Every command is printed as it is run and kept in
-the card. It takes minutes; ``OMP_NUM_THREADS=1`` makes it with one thread, as it was made. See docs/shipped.md.
+the card. It takes half an hour; ``OMP_NUM_THREADS=1`` makes it with one thread, as it was made. See docs/shipped.md.
 """
 
 from __future__ import annotations
@@ -32,9 +32,15 @@ NAME = "phantom"
 FILMS = CbisPhantom(
     200, seed=910_001, pixels=768, density_mix={"1": 0.25, "2": 0.25, "3": 0.25, "4": 0.25}, test=0.0, swapped=0.0
 )
-BREASTS = BreastPhantom(260, seed=910_002, pixels=640, prevalence=0.4, site_mix={1: 1.0, 2: 1.0, 3: 1.0})
-PATCHES = ("films", "--task", "cbis-ddsm", "--patches", "4", "--size", "108", "--folds", "5", "--out", "patches")
-SCREENED = ("screening", "--task", "rsna-breast", "--folds", "5", "--out", "breasts")
+BREASTS = BreastPhantom(400, seed=910_002, pixels=768, prevalence=0.4, site_mix={1: 1.0, 2: 1.0, 3: 1.0})
+# Patients are dealt to folds by hashes under a cohort's key, which is else drawn anew; nobody is hidden by these.
+KEYS = {
+    "films": "50ab57e42df8f009316eec341123d1ebde1fcc1222bfad5f763d01c86be6a9a0",
+    "screening": "6bb14687a476210f95df398e163e3a515d224ef815010a17eaf879f838fe5b80",
+}
+CUT = ("--patches", "10", "--size", "108")
+PATCHES = ("films", "--task", "cbis-ddsm", *CUT, "--folds", "5", "--key", "films.key", "--out", "patches")
+SCREENED = ("screening", "--task", "rsna-breast", "--folds", "5", "--key", "screening.key", "--out", "breasts")
 LEARNT = ("--fold", "0", "--device", "cpu", "--precision", "fp32")
 STEPS = (
     ("index", *PATCHES),
@@ -91,6 +97,7 @@ def main() -> None:
         place.mkdir(parents=True, exist_ok=True)
         for name, phantom, make in (("films", FILMS, write_cbis_ddsm), ("screening", BREASTS, write_rsna_breast)):
             print(f"\nwrite {name}: {phantom}", flush=True)
+            (place / f"{name}.key").write_text(KEYS[name] + "\n", "ascii")
             if not (place / name).is_dir():
                 make(place / name, phantom)
         commands = [run(place, step) for step in STEPS]

@@ -1,6 +1,6 @@
 """What the network that comes with radboost tells of phantom breasts that it has not seen, beside untrained networks.
 
-Run it as ``python benchmarks/shipped.py``. Views are rendered, cut to the breast, brought to 256 pixels and embedded,
+Run it as ``python benchmarks/shipped.py``. Views are rendered, cut to the breast, brought to 320 pixels and embedded,
 mean and maximum over space, by the shipped network, by earlier stages of it, by the same network untrained, and by the
 first stage of an untrained resnet18. Features of a breast are the mean of its views'; a logistic model on 64 principal
 components predicts cancer in five folds by patient. Printed are AUCs, means of three deals of the folds.
@@ -27,7 +27,7 @@ from radboost.data.phantom.breast import BreastPhantom, draw_patient, render_vie
 from radboost.extractor.backbone import BackboneConfig, load_backbone
 from radboost.metrics import auc
 
-SIDE = 256
+SIDE = 320
 NETWORKS: dict[str, BackboneConfig] = {
     name: BackboneConfig(network, random_init=seed, size=SIDE, pool=("avg", "max"), stage=stage)
     for name, network, seed, stage in (
@@ -36,6 +36,7 @@ NETWORKS: dict[str, BackboneConfig] = {
         ("shipped, stage 2", "radboost:phantom", None, 2),
         ("shipped, stage 3", "radboost:phantom", None, 3),
         ("the same, untrained", "radboost:phantom", 0, None),
+        ("its stage 1, untrained", "radboost:phantom", 0, 1),
         ("resnet18's first stage, untrained", "resnet18", 0, 1),
     )
 }
@@ -94,7 +95,7 @@ def main() -> None:
     libraries = ("radboost", "torch", "timm", "scikit-learn", "numpy")
     versions = ", ".join(f"{name} {metadata.version(name)}" for name in libraries)
     print(f"{datetime.now(UTC):%Y-%m-%d} {platform.machine()} Python {platform.python_version()}, {versions}")
-    shown, of, cancer = views(BreastPhantom(options.patients, seed=options.seed, pixels=512))
+    shown, of, cancer = views(BreastPhantom(options.patients, seed=options.seed, pixels=768))
     breasts = sorted(cancer)
     label, group = np.array([cancer[b] for b in breasts]), np.array([b[0] for b in breasts])
     print(f"{len(shown)} views of {len(breasts)} breasts, {label.mean():.2f} with cancer")

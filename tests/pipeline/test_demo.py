@@ -9,8 +9,7 @@ import pytest
 from radboost.booster import boosting
 from radboost.data.phantom.ct import HeadPhantom, write_rsna_ich
 from radboost.errors import UserError
-from radboost.extractor.backbone import read_card
-from radboost.pipeline import demo as module
+from radboost.extractor.backbone import BackboneConfig, read_card
 from radboost.pipeline.demo import DemoConfig, run_demo
 from radboost.pipeline.demo_tasks import DEMOS, get_demo
 
@@ -24,9 +23,11 @@ def write_few(out, cast, progress, workers):
 
 @pytest.mark.proof
 def test_head_ct_from_phantom_to_the_gain_over_the_prior(tmp_path, monkeypatch):
-    small = replace(get_demo("rsna-ich"), write=write_few, size=32, folds=2, learners=("lightgbm",))
+    tiny = BackboneConfig("test_resnet", stage=1, pool=("avg", "max"))
+    small = replace(
+        get_demo("rsna-ich"), write=write_few, size=32, folds=2, learners=("lightgbm",), backbone=tiny, untrained=tiny
+    )
     monkeypatch.setitem(DEMOS, "rsna-ich", small)
-    monkeypatch.setattr(module, "BACKBONE", "test_resnet")
     monkeypatch.setattr(boosting, "ROUNDS", 6)
     small_one = {"patients": 12, "pixels": 32, "seed": 1, "workers": 1}
     found = run_demo(DemoConfig(tmp_path / "demo", task="rsna-ich", **small_one))
@@ -65,5 +66,14 @@ def test_a_task_without_a_demo_is_named(tmp_path):
 def test_the_network_is_not_judged_on_patients_that_it_was_trained_on(tmp_path):
     seed = read_card("radboost:phantom").seeds[0]
     with pytest.raises(UserError, match="would judge a network on what it was trained on"):
-        run_demo(DemoConfig(tmp_path / "demo", seed=seed, network="radboost:phantom"))
+        run_demo(DemoConfig(tmp_path / "demo", seed=seed))
     assert not (tmp_path / "demo").exists()
+
+
+def test_random_weights_stand_in_for_the_demos_own_network(tmp_path):
+    own, untrained = (DemoConfig(tmp_path, random_init=seed).backbone for seed in (None, 7))
+    assert own.name == "radboost:phantom"
+    assert own.random_init is None
+    assert (untrained.name, untrained.stage, untrained.random_init) == ("resnet18", 1, 7)
+    same = DemoConfig(tmp_path, network=own.name, random_init=7).backbone
+    assert (same.name, same.random_init) == (own.name, 7)

@@ -31,7 +31,11 @@ def demo(
         int | None, typer.Option("--pixels", min=64, help="Rows of an image. [default: 1024; else the demo's]")
     ] = None,
     backbone: Annotated[
-        str | None, typer.Option("--backbone", help="radboost:phantom, for example. [default: an untrained one]")
+        str | None, typer.Option("--backbone", help="Another network than the demo's own.", show_default=False)
+    ] = None,
+    random_init: Annotated[
+        int | None,
+        typer.Option("--random-init", help="Seed of random weights, to see what an untrained network tells."),
     ] = None,
     seed: Seed = 0,
     workers: Workers = None,
@@ -43,7 +47,7 @@ def demo(
         from radboost.pipeline.demo import DemoConfig, run_demo
         from radboost.report.summaries import demo_table
 
-        asked = DemoConfig(out, patients, pixels, seed, workers, overwrite, task, backbone)
+        asked = DemoConfig(out, patients, pixels, seed, workers, overwrite, task, backbone, random_init)
         result = run_demo(asked, progress)
         noted({"scores": result.rows})
         _explore(out, seed, workers, progress)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from radboost.booster.crossfit import BoostConfig, fit_boost
@@ -32,9 +32,6 @@ from radboost.pipeline.prediction import PredictConfig, predict_exams, write_pre
 
 __all__ = ["DemoConfig", "DemoResult", "DemoRow", "run_demo"]
 
-BACKBONE = "resnet18"
-"""Where no other is asked for: untrained, and up to the stage that the demo names."""
-
 Measured = tuple[float, float, float]
 NOT_MEASURED: Measured = (float("nan"),) * 3
 
@@ -60,7 +57,9 @@ class DemoConfig:
     task
         One of `radboost.pipeline.demo_tasks.DEMOS`.
     network
-        A network with weights of its own, such as ``radboost:phantom``; None for the first stage of an untrained one.
+        A network; None for the task's own, and with `random_init` for the early stage of an untrained one.
+    random_init
+        Seed of random weights, in place of the network's own.
     """
 
     out: Path
@@ -71,14 +70,17 @@ class DemoConfig:
     overwrite: bool = False
     task: str = "rsna-breast"
     network: str | None = None
+    random_init: int | None = None
 
     @property
     def backbone(self) -> BackboneConfig:
-        """The network."""
-        demo = self.demo
+        """The network, its weights, and what is taken from it."""
+        demo, seed = self.demo, self.random_init
         if self.network is not None:
-            return BackboneConfig(self.network, size=demo.size, pool=demo.pool)
-        return BackboneConfig(BACKBONE, random_init=self.seed, size=demo.size, pool=demo.pool, stage=demo.stage)
+            return BackboneConfig(self.network, random_init=seed, size=demo.size, pool=demo.backbone.pool)
+        if seed is None and demo.backbone != demo.untrained:
+            return replace(demo.backbone, size=demo.size)
+        return replace(demo.untrained, random_init=self.seed if seed is None else seed, size=demo.size)
 
     @property
     def demo(self) -> Demo:
@@ -144,7 +146,8 @@ def run_demo(config: DemoConfig, progress: Progress | None = None) -> DemoResult
     """
     progress, demo = progress or Silent(), config.demo
     refuse_existing(config.out, "demo", config.overwrite)
-    if config.network in shipped_names() and config.seed in read_card(str(config.network)).seeds:
+    network = config.backbone
+    if network.name in shipped_names() and network.random_init is None and config.seed in read_card(network.name).seeds:
         do = "Give another seed: the network has learnt from synthetic patients of this one"
         raise UserError("would judge a network on what it was trained on", where="--seed", got=config.seed, do=do)
     with new_folder(config.out, "demo", overwrite=config.overwrite):
@@ -265,12 +268,19 @@ def _notes(config: DemoConfig, cohort: Cohort, gain: Measured) -> tuple[str, ...
         f"from {demo.shift}. 95 % intervals by bootstrap over patients.",
         "Paired by patient, the safe blend is better than the prior on the new exams by "
         f"{value:.4f} [{low:.4f}, {high:.4f}] nats.",
-        f"The backbone is {config.network}."
-        if config.network is not None
-        else f"The backbone, the first stage of {BACKBONE}, was never trained: its weights are random.",
+        _network(config.backbone),
         "Weighted rows are judged out of fold under weights that simulate the new exams' "
         f"{demo.simulated} (weights.csv).",
     )
+
+
+def _network(backbone: BackboneConfig) -> str:
+    what = backbone.name if backbone.stage is None else f"stage {backbone.stage} of {backbone.name}"
+    if backbone.random_init is not None:
+        return f"The backbone, {what}, was never trained: its weights are random."
+    if backbone.name in shipped_names():
+        return f"The backbone is {what}, which has learnt from other synthetic images (docs/shipped.md)."
+    return f"The backbone is {what}."
 
 
 def _places(demo: Demo) -> tuple[tuple[str, str], ...]:

@@ -67,11 +67,11 @@ def test_no_patient_of_a_demo_is_one_that_it_was_trained_on():
     films, screening = trained
 
     def breasts(seed):
-        drawn = (draw_patient(replace(BreastPhantom(), seed=seed), k) for k in range(260))
+        drawn = (draw_patient(replace(BreastPhantom(), seed=seed), k) for k in range(400))
         return {view.seed for patient in drawn for view in patient.views}
 
     def outlined(seed):
-        drawn = (draw_film_patient(replace(CbisPhantom(), seed=seed), k) for k in range(260))
+        drawn = (draw_film_patient(replace(CbisPhantom(), seed=seed), k) for k in range(400))
         return {view.seed for patient in drawn for view in patient.views}
 
     known = breasts(screening) | outlined(films)
