@@ -222,6 +222,7 @@ DEMOS: dict[str, Demo] = {
             patients=150,
             pixels=512,
             size=96,
+            backbone=LEARNT,
             folds=5,
             learners=("logistic", "xgboost"),
             units="abnormalities",
