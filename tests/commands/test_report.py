@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 
 import pandas as pd
 import pytest
@@ -66,4 +67,24 @@ def test_what_cannot_be_met_is_refused_before_any_work(radboost, page, blend, co
     words = ("--cohort", cohort, "--by", "nothing")
     assert "lacks columns" in radboost("report", blend, *words, "--out", out, code=2).stderr
     assert "not a radboost run" in radboost("report", tmp_path, "--out", out, code=2).stderr
+    # Bands of a patient's number would show its ends.
+    for name in ("patient_id", "image_id"):
+        words = ("--cohort", cohort, "--by", name)
+        assert "names patients" in radboost("report", blend, *words, "--out", out, code=2).stderr
+    nothing = tmp_path / "nothing.parquet"
+    pd.read_parquet(blend / "predictions.parquet").iloc[:0].to_parquet(nothing)
+    assert "hold no predictions" in radboost("report", nothing, "--out", out, code=2).stderr
     assert not out.exists()
+
+
+@pytest.mark.parametrize(("kind", "needed"), [("blend", "targets"), ("blend", "runs"), ("cohort", "root")])
+def test_a_header_that_lacks_what_is_needed_is_damaged(radboost, blend, cohort, tmp_path, kind, needed):
+    folder = tmp_path / "damaged"
+    shutil.copytree({"blend": blend, "cohort": cohort}[kind], folder)
+    header = json.loads((folder / f"{kind}.json").read_text())
+    del header[needed]
+    (folder / f"{kind}.json").write_text(json.dumps(header))
+    given = (folder,) if kind == "blend" else (blend, "--cohort", folder)
+    told = radboost("report", *given, "--out", tmp_path / "p.html", code=1)
+    assert "damaged" in told.stderr
+    assert needed in told.stderr

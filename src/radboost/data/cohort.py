@@ -274,6 +274,9 @@ class Cohort:
         header = read_header(folder, "cohort", FORMAT)
         if header.get("shared"):
             return cls._load_shared(folder, header)
+        lost = [name for name in ("root", "task") if name not in header]
+        if lost:
+            raise FormatError("is damaged", where=folder, got=f"no {', '.join(lost)}", do="Index the data anew")
         try:
             tables = {n: pd.read_parquet(folder / f"{n}.parquet") for n in TABLES}
             features = pd.read_parquet(folder / UNIT_FEATURES) if (folder / UNIT_FEATURES).is_file() else None

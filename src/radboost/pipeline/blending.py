@@ -33,7 +33,7 @@ from radboost.ensemble.policy import Policy
 from radboost.ensemble.result import BlendConfig, BlendResult
 from radboost.ensemble.score import jsonable
 from radboost.ensemble.sweep import sweep
-from radboost.errors import MismatchError, UserError
+from radboost.errors import FormatError, MismatchError, UserError
 from radboost.metrics import Bootstrap, best_threshold
 from radboost.pipeline.outside import Outside
 from radboost.pipeline.sources import (
@@ -82,7 +82,13 @@ class Blend:
         """
         if is_training(folder):
             return cls(folder, _alone(folder))
-        return cls(folder, read_header(folder, "blend", FORMAT))
+        header = read_header(folder, "blend", FORMAT)
+        needed = ("config", "constraints", "fold_hash", "key_id", "runs", "stores", "targets", "task")
+        lost = [name for name in needed if name not in header]
+        if lost:
+            do = "Make the blend anew"
+            raise FormatError("has a damaged header", where=folder / "blend.json", got=f"no {', '.join(lost)}", do=do)
+        return cls(folder, header)
 
     @cached_property
     def task(self) -> Task:

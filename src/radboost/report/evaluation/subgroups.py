@@ -20,6 +20,7 @@ from radboost.metrics import Estimate, auc, clustered_estimates, clustered_sums,
 from radboost.report.evaluation.numbers import number
 from radboost.report.evaluation.operating import Operated
 from radboost.report.evaluation.subject import Question, Settings
+from radboost.report.naming import refuse_naming
 from radboost.report.page import Cell, Figure, Item, Number, Table, colour, draw, isolate, plain
 
 __all__ = ["known_columns", "subgroup_items", "table_columns"]
@@ -79,12 +80,13 @@ def table_columns(cohort: Cohort, names: Sequence[str]) -> pd.DataFrame:
     Raises
     ------
     UserError
-        A shared cohort, or the table does not name the units.
+        A shared cohort, the table does not name the units, or a column names patients, units or files.
     TableError
         The table is not there, or lacks a column.
     """
     cohort.need_files()
     task = cohort.need_task()
+    refuse_naming(task, names)
     where = cohort.root / task.table
     table = read_table(where)
     lost = [name for name in (*names, *task.unit) if name not in table.columns]

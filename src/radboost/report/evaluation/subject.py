@@ -203,6 +203,8 @@ def _chosen(
 ) -> Subject:
     pairs = found.table[["member", "kind"]].drop_duplicates().itertuples(index=False, name=None)
     known = {member_name(str(m), str(k)): (str(m), str(k)) for m, k in pairs}
+    if not known:
+        raise UserError("hold no predictions", where=name)
     if member and member not in known:
         raise UserError("has no such member", where=name, got=member, do=f"It has {offenders(list(known))}")
     notes: tuple[str, ...] = ()

@@ -10,6 +10,7 @@ from radboost.data import table as tables
 from radboost.data.cohort import Cohort
 from radboost.data.rows import Rows, read_rows
 from radboost.errors import RadboostError, UserError, offenders
+from radboost.report.naming import refuse_naming
 
 __all__ = ["other_columns"]
 
@@ -43,10 +44,7 @@ def other_columns(cohort: Cohort, asked: Sequence[str]) -> pd.DataFrame | None:
     labels = {target.column for target in task.targets}
     names = [*dict.fromkeys([*asked, *task.metadata.forbidden])]
     names = [name for name in names if name not in (*task.feature_columns, *labels)]
-    telling = {*task.unit, task.group, *task.images.columns()} & set(asked)
-    if telling - {task.slots.side, task.slots.column}:
-        do = "Such a column names patients, units or files"
-        raise UserError("is not shown on a page", where="--by", got=offenders(sorted(telling)), do=do)
+    refuse_naming(task, asked)
     read = _read(cohort, asked) if names else None
     if read is None:
         return None
