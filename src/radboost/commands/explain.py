@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from radboost.commands.console import following, say
-from radboost.commands.options import BatchSize, Debug, Device, Out, Overwrite, Workers
+from radboost.commands.options import BatchSize, Checkpoints, Debug, Device, Overwrite, PageOut, Stores, Workers
 
 __all__ = ["explain"]
 
@@ -25,12 +25,12 @@ FramePixels = Annotated[
 def explain(
     blend: Annotated[Path, typer.Argument(help="A blend or a run.", show_default=False)],
     *,
-    out: Out,
+    out: PageOut,
     exam: Annotated[
         Path | None, typer.Option("--exam", help="Exams, laid out as the task's data.", show_default=False)
     ] = None,
     cohort: Annotated[Path | None, typer.Option("--cohort", help="A cohort, in place of exams; with --store.")] = None,
-    store: Annotated[list[Path] | None, typer.Option("--store", help="Its stores; repeat for several.")] = None,
+    store: Stores = None,
     units: Annotated[
         list[str] | None,
         typer.Option("--units", help="A unit, as the table names it or by its hash; repeats. [default: the highest]"),
@@ -60,9 +60,7 @@ def explain(
         Path | None,
         typer.Option("--key", help="Key file of the training cohort: recognises exams that it learnt from."),
     ] = None,
-    checkpoint: Annotated[
-        list[Path] | None, typer.Option("--checkpoint", help="Backbone weights, where they came from files; repeats.")
-    ] = None,
+    checkpoint: Checkpoints = None,
     work: Annotated[Path | None, typer.Option("--work", help="Keep the exams' cohort and stores here.")] = None,
     device: Device = "auto",
     batch_size: BatchSize = None,

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from radboost.commands.console import following, say
-from radboost.commands.options import Debug, Overwrite, Seed, Workers
+from radboost.commands.options import By, Debug, Overwrite, PageOut, Seed, Workers
 
 __all__ = ["explore"]
 
@@ -16,13 +16,11 @@ __all__ = ["explore"]
 def explore(
     cohort: Annotated[Path, typer.Argument(help="A cohort, private or shared.", show_default=False)],
     *,
-    out: Annotated[Path, typer.Option("--out", help="The page: PAGE.html.", show_default=False)],
+    out: PageOut,
     target: Annotated[
         Path | None, typer.Option("--target", help="Cohort to be predicted: how far it lies from this one.")
     ] = None,
-    by: Annotated[
-        list[str] | None, typer.Option("--by", help="Column of the cohort's own table to count by as well; repeats.")
-    ] = None,
+    by: By = None,
     crops: Annotated[int, typer.Option("--crops", min=0, help="Crops of each kind on the contact sheet; 0: none.")] = 6,
     files: Annotated[
         int, typer.Option("--files", min=0, help="Most files opened for headers and to find copies; 0: none.")

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 __all__ = [
     "Backbone",
     "BatchSize",
+    "By",
     "Checkpoint",
+    "Checkpoints",
     "Crop",
     "Debug",
     "Decode",
@@ -26,11 +28,13 @@ __all__ = [
     "Json",
     "Out",
     "Overwrite",
+    "PageOut",
     "Pools",
     "RayAddress",
     "Seed",
     "Size",
     "Stack",
+    "Stores",
     "Strict",
     "Window",
     "WindowLayer",
@@ -40,6 +44,15 @@ __all__ = [
 ]
 
 Out = Annotated[Path, typer.Option("--out", help="Where the result is written.", show_default=False)]
+PageOut = Annotated[
+    Path,
+    typer.Option("--out", help="The page, PAGE.html; numbers and figures go to PAGE-files.", show_default=False),
+]
+By = Annotated[
+    list[str] | None,
+    typer.Option("--by", help="Column of the cohort's own table to part units by as well; repeats."),
+]
+Stores = Annotated[list[Path] | None, typer.Option("--store", help="Stores of that cohort; repeats.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an existing result.")]
 Strict = Annotated[bool, typer.Option("--strict", help="Let the first bad file end the run.")]
 Crop = Annotated[
@@ -67,6 +80,9 @@ BatchSize = Annotated[
 ]
 Checkpoint = Annotated[
     Path | None, typer.Option("--checkpoint", help="Backbone weights: .safetensors, or .pt/.pth read as weights only.")
+]
+Checkpoints = Annotated[
+    list[Path] | None, typer.Option("--checkpoint", help="Backbone weights, where they came from files; repeats.")
 ]
 FromTraining = Annotated[
     Path | None, typer.Option("--training", help="Networks of `radboost train`, on crops like theirs.")

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from radboost.commands.console import following, say, show
-from radboost.commands.options import BatchSize, Debug, Device, Out, Overwrite, Workers
+from radboost.commands.options import BatchSize, Checkpoints, Debug, Device, Out, Overwrite, Stores, Workers
 from radboost.commands.tracking import noted
 
 __all__ = ["predict"]
@@ -22,15 +22,13 @@ def predict(
     *,
     out: Out,
     cohort: Annotated[Path | None, typer.Option("--cohort", help="A cohort, to predict from stored features.")] = None,
-    store: Annotated[list[Path] | None, typer.Option("--store", help="Its stores; repeat for several.")] = None,
+    store: Stores = None,
     split: Annotated[str | None, typer.Option("--split", help="Only this split of the cohort.")] = None,
     threshold: Annotated[str, typer.Option("--threshold", help="none, auto or a number.")] = "none",
     key: Annotated[
         Path | None, typer.Option("--key", help="Key file of the training cohort: refuses exams that were trained on.")
     ] = None,
-    checkpoint: Annotated[
-        list[Path] | None, typer.Option("--checkpoint", help="Backbone weights, where they came from files; repeats.")
-    ] = None,
+    checkpoint: Checkpoints = None,
     refit: Annotated[
         bool, typer.Option("--refit", help="By the models of all rows (fit-boost --refit), not the fold models.")
     ] = False,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from radboost.commands.console import following, say
-from radboost.commands.options import Debug, Overwrite, Seed, Workers
+from radboost.commands.options import By, Debug, Overwrite, PageOut, Seed, Workers
 
 if TYPE_CHECKING:
     from radboost.data.cohort import Cohort
@@ -25,16 +25,11 @@ def report(
             show_default=False,
         ),
     ],
-    out: Annotated[
-        Path,
-        typer.Option("--out", help="The page, PAGE.html; numbers and figures go to PAGE-files.", show_default=False),
-    ],
+    out: PageOut,
     cohort: Annotated[
         Path | None, typer.Option("--cohort", help="Cohort of the units: subgroups by what it knows of them.")
     ] = None,
-    by: Annotated[
-        list[str] | None, typer.Option("--by", help="Column of the cohort's own table for subgroups as well; repeats.")
-    ] = None,
+    by: By = None,
     crops: Annotated[
         bool,
         typer.Option("--crops", help="Show the hardest units: all views, of a series four slices."),
