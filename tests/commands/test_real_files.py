@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pandas as pd
@@ -36,16 +37,38 @@ def test_a_folder_of_dicom_every_readable_file_is_embedded(radboost, shared_data
         assert "skipped" in text
 
 
-def test_films_from_a_toml_file_to_predictions(radboost, shared_data, tmp_path, monkeypatch):
-    # No claim hangs on how well they learn.
-    monkeypatch.setattr(boosting, "ROUNDS", 10)
-    films = shared_data / "mini-mias"
-    cohort, store, run, blend = (tmp_path / n for n in ("cohort", "store", "run", "blend"))
-    radboost("index", films, "--task", TASK, "--out", cohort, "--folds", "holdout:0.2", "--workers", 1)
+@pytest.fixture(scope="module")
+def films(radboost, shared_data, tmp_path_factory):
+    """The MIAS films through every step; no claim hangs on how well they learn."""
+    folder, films = tmp_path_factory.mktemp("mias"), shared_data / "mini-mias"
+    cohort, store, run, blend = (folder / n for n in ("cohort", "store", "run", "blend"))
+    radboost("index", films, "--task", TASK, "--out", cohort, "--folds", "holdout:0.2:3", "--workers", 1)
     radboost("extract", cohort, "--out", store, *QUICK)
-    radboost("fit-boost", cohort, store, "--out", run, "--learner", "mlp", "--learner", "lightgbm", "--seeds", 1)
+    learners = ("--learner", "mlp", "--learner", "lightgbm", "--seeds", 1, "--curve", "lightgbm")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(boosting, "ROUNDS", 10)
+        radboost("fit-boost", cohort, store, "--out", run, *learners)
     radboost("blend", "safe", run, "--out", blend)
-    out = tmp_path / "predictions.csv"
+    return folder
+
+
+def test_their_report_is_a_page_that_claims_nothing(films, radboost, check_page):
+    words = ("--cohort", films / "cohort", "--replicates", 200, "--hardest", 3)
+    radboost("report", films / "blend", *words, "--out", films / "report.html")
+    numbers = json.loads((films / "report-files" / "metrics.json").read_text("utf-8"))["targets"]["malignant"][
+        "numbers"
+    ]
+    # Weights that saw no film tell nothing, and the page must not say otherwise.
+    assert numbers["malignant"]["AUC"]["low"] < 0.6
+    text = (films / "report.html").read_text("utf-8")
+    assert "Learning curves" in text
+    assert "patients learnt from" in text
+    check_page(films / "report.html")
+
+
+def test_films_from_a_toml_file_to_predictions(films, radboost):
+    cohort, store, run, blend = (films / n for n in ("cohort", "store", "run", "blend"))
+    out = films / "predictions.csv"
     radboost("predict", blend, "--cohort", cohort, "--store", store, "--split", "holdout", "--out", out)
     units = Cohort.load(cohort).units
     held = units[units["split"] == "holdout"]
