@@ -21,6 +21,7 @@ from radboost.extractor.train.batches import ExampleSet
 from radboost.extractor.train.config import HeadConfig, LearnConfig
 from radboost.extractor.train.crop_file import CropFile
 from radboost.extractor.train.examples import read_examples, split_examples
+from radboost.extractor.train.fit import numbered
 from radboost.extractor.train.keeper import Keeper, Spot
 from radboost.extractor.train.predict import predict_units, training_config
 from radboost.extractor.train.run import train
@@ -246,6 +247,8 @@ def test_a_fold_that_is_named_twice_is_trained_once(breasts, asked, tmp_path):
 def test_what_cannot_be_trained_is_told(breasts, asked, tmp_path):
     with pytest.raises(UserError, match="has no such fold"):
         train(breasts, tmp_path / "training", asked(folds=(7,)))
+    with pytest.raises(UserError, match="Give bf16 or fp32"):
+        train(breasts, tmp_path / "training", asked(device="cpu", precision="fp16"))
     with pytest.raises(UserError, match="no such layer.*layer4"):
         train(breasts, tmp_path / "training", asked(stages=(Stage("top", 1, 1e-3, "from:layer5"),)))
     assert not list(tmp_path.glob(".training.training/crops*"))
@@ -263,6 +266,13 @@ def two_and_one(breasts, asked, tmp_path, batch):
         learn = LearnConfig(batch_size=batch // devices, inner=0.3)
         made.append(train(breasts, tmp_path / f"{devices}", asked(stages=stages, devices=devices, learn=learn)))
     return made
+
+
+@pytest.mark.parametrize(
+    ("name", "count", "given"), [("cpu", 2, 2), ("cuda", 2, 2), ("cuda:1", 1, [1]), ("cuda:2", 2, [2, 3])]
+)
+def test_a_device_that_is_named_is_the_one_that_is_used(name, count, given):
+    assert numbered(torch.device(name), count) == given
 
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")

@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 
 import lightning.pytorch as pl
+import torch
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from radboost.data.folder import read_json, write_json
@@ -26,7 +27,7 @@ from radboost.extractor.train.network import Classifier
 from radboost.extractor.train.scores import better
 from radboost.nets.device import resolve_device, resolve_precision
 
-__all__ = ["fit_network"]
+__all__ = ["fit_network", "numbered"]
 
 _SEVERAL = "ddp_spawn"
 """How several processes are begun, on GPUs and on a CPU."""
@@ -91,7 +92,7 @@ def _fit_stage(network: Classifier, material: Material, config: TrainConfig, spo
         with _quiet():
             trainer = pl.Trainer(
                 accelerator="gpu" if device.type == "cuda" else "cpu",
-                devices=config.devices,
+                devices=numbered(device, config.devices),
                 strategy="auto" if config.devices == 1 else _SEVERAL,
                 precision=_PRECISION[resolve_precision(config.precision, device)],  # type: ignore[arg-type]
                 max_epochs=stage.epochs,
@@ -116,6 +117,11 @@ def _fit_stage(network: Classifier, material: Material, config: TrainConfig, spo
             best = replace(best, scores=dict(scores), averaged=kept)
             progress.say(f"{stage.name}: the mean of epochs {', '.join(str(each + 1) for each in kept)} is kept")
     return best
+
+
+def numbered(device: torch.device, count: int) -> int | list[int]:
+    """Give so many devices, as pytorch-lightning wants them; from the one on that was asked for by its number."""
+    return count if device.index is None else list(range(device.index, device.index + count))
 
 
 @contextmanager

@@ -30,6 +30,7 @@ from radboost.extractor.train.predict import UnitMeans
 from radboost.extractor.train.start import begin_at, refuse_known
 from radboost.extractor.train.training import KIND, Training
 from radboost.metrics.platt import map_out_of_fold
+from radboost.nets.device import resolve_device, resolve_precision
 
 __all__ = ["train"]
 
@@ -72,6 +73,9 @@ def train(
     if unknown:
         raise UserError("the cohort has no such fold", where="--fold", got=unknown, do=f"It has {folds}")
     refuse_known(config.backbone, cohort, examples, chosen)
+    device = resolve_device(config.device)
+    if device.type == "cpu" and resolve_precision(config.precision, device) == "fp16":
+        raise UserError("nothing learns in fp16 on a CPU", where="--precision", got="fp16", do="Give bf16 or fp32")
     # Before crops are decoded, which may take hours: weights or layers that cannot be had are told at once.
     blocks = parameter_blocks(begin_at(config.backbone, chosen[0]).model)
     for stage in config.stages:
