@@ -146,7 +146,10 @@ def _verdict(asked: Asked) -> str:
     if low > 0.5:
         return "The interval lies above .5: the order is better than chance."
     if high < 0.5:
-        return "The interval lies below .5: the order is worse than chance."
+        return (
+            "The interval lies below .5: the order is worse than chance. Base rates alone can do that: a fold that is "
+            "rich in positives is predicted from folds that are poorer in them."
+        )
     return "The interval holds .5: nothing here shows an order better than chance."
 
 

@@ -28,7 +28,7 @@ from radboost.report.evaluation.numbers import number
 from radboost.report.evaluation.subject import Settings, Subject
 from radboost.report.page import Cell, Figure, Item, Number, Section, Table, colour, draw, isolate, plain
 
-__all__ = ["blend_weights", "members_section"]
+__all__ = ["blend_weights", "members_section", "told"]
 
 MOST = 20
 """Members in the figure of correlations."""
@@ -66,6 +66,26 @@ def members_section(subject: Subject, settings: Settings, place: int = 0) -> Sec
     name = isolate(subject.name.partition(":")[0])
     lead = "What carries the blend, and w" if weights else "W"
     return Section(f"Members of {name}", tuple(items), f"{lead}hat each member says of the same units, out of fold.")
+
+
+def told(subject: Subject, first: Subject) -> bool:
+    """Whether the first subject's members say all that another's do, as those of a blend do of its one run."""
+    shown = {block.target: block for block in first.members}
+    if subject is first or not subject.members or blend_weights(subject):
+        return False
+    for block in subject.members:
+        there = shown.get(block.target)
+        names = [] if there is None else [member_name(*member) for member in there.members]
+        if there is None or not np.array_equal(there.unit, block.unit):
+            return False
+        for place, member in enumerate(block.members):
+            name = member_name(*member)
+            # A blend keeps single precision.
+            if name not in names or not np.allclose(
+                there.p[:, names.index(name)], block.p[:, place], rtol=1e-4, atol=1e-12, equal_nan=True
+            ):
+                return False
+    return True
 
 
 def _weights(table: str, weights: Mapping[str, Mapping[str, float]], targets: Sequence[Mapping[str, Any]]) -> Table:

@@ -20,7 +20,7 @@ from radboost.report.evaluation.curves import curve_figures
 from radboost.report.evaluation.hardest import Pictures, hardest_items
 from radboost.report.evaluation.honesty import honesty_section, sweep_section
 from radboost.report.evaluation.learning import learning_section
-from radboost.report.evaluation.members import blend_weights, members_section
+from radboost.report.evaluation.members import blend_weights, members_section, told
 from radboost.report.evaluation.numbers import estimates, number, numbers_table
 from radboost.report.evaluation.operating import RATES, Operated, operate, operating_items
 from radboost.report.evaluation.paired import paired_section
@@ -111,7 +111,11 @@ def evaluation_page(
         progress.advance(1)
     more = (
         paired,
-        *(members_section(subject, settings, place) for place, subject in enumerate(subjects)),
+        *(
+            members_section(subject, settings, place)
+            for place, subject in enumerate(subjects)
+            if not told(subject, first)
+        ),
         honesty_section(first),
         sweep_section(first),
         learning_section(first),
