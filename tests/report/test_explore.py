@@ -271,6 +271,13 @@ def test_columns_that_name_patients_or_are_absent_are_refused(root):
             explore(cohort_of(root), None, ExploreConfig((column,), crops=0, files=0))
 
 
+def test_a_target_may_lack_what_the_cohort_is_counted_by(root, tmp_path):
+    # What comes from the finding is in no table of new exams.
+    pd.read_csv(root / "labels.csv", dtype=str).drop(columns="density").to_csv(tmp_path / "labels.csv", index=False)
+    config = ExploreConfig(("density",), crops=0, files=0, replicates=50)
+    assert "density" in render(explore(cohort_of(root), cohort_of(tmp_path, seed=1), config))
+
+
 def test_a_cohort_against_itself_is_not_told_apart_and_its_patients_are_recognised(root):
     page = explore(cohort_of(root), cohort_of(root), ExploreConfig(crops=0, files=0, replicates=50))
     drift = page.data["drift"]

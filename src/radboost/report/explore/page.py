@@ -125,7 +125,7 @@ def explore(
     ]
     data: dict[str, object] = {"sizes": sizes(look)}
     if target is not None:
-        other = _seen(target, config, progress)
+        other = _seen(target, config, progress, needed=False)
         sources = ["metadata", "table", "image", *(["header", "pixels"] if seen.whole and other.whole else [])]
         section, said, data["drift"] = drift_section(look, other.look, sources, how)
         sections.append(section)
@@ -145,12 +145,12 @@ def explore(
     return Page(title, lead, tuple(items), tuple(_origin(cohort, target, config)), data)
 
 
-def _seen(cohort: Cohort, config: ExploreConfig, progress: Progress) -> _Seen:
+def _seen(cohort: Cohort, config: ExploreConfig, progress: Progress, *, needed: bool = True) -> _Seen:
     opened = open_files(cohort, config.files, config.seed, config.workers, progress)
     cohort = opened.filled(cohort)
     own = cohort.header_features()
     headers = opened.headers if own is None else own
-    return _Seen(look_at(cohort, headers, other_columns(cohort, config.columns)), headers, opened)
+    return _Seen(look_at(cohort, headers, other_columns(cohort, config.columns, needed=needed)), headers, opened)
 
 
 def _levels(look: Look) -> list[Levels]:

@@ -15,7 +15,7 @@ from radboost.report.naming import refuse_naming
 __all__ = ["other_columns"]
 
 
-def other_columns(cohort: Cohort, asked: Sequence[str]) -> pd.DataFrame | None:
+def other_columns(cohort: Cohort, asked: Sequence[str], *, needed: bool = True) -> pd.DataFrame | None:
     """Read columns that the task forbids as features, and those asked for, from the table beside the images.
 
     Parameters
@@ -24,6 +24,8 @@ def other_columns(cohort: Cohort, asked: Sequence[str]) -> pd.DataFrame | None:
         Whose table.
     asked
         Names of further columns.
+    needed
+        Whether all that was asked for must be there; the table of new exams often lacks what comes from the finding.
 
     Returns
     -------
@@ -38,18 +40,18 @@ def other_columns(cohort: Cohort, asked: Sequence[str]) -> pd.DataFrame | None:
     """
     task = cohort.task
     if task is None or cohort.shared is not None or not (task.metadata.forbidden or asked):
-        if asked:
+        if asked and needed:
             raise UserError("has no table to take columns from", where=cohort.folder, got=offenders(list(asked)))
         return None
     labels = {target.column for target in task.targets}
     names = [*dict.fromkeys([*asked, *task.metadata.forbidden])]
     names = [name for name in names if name not in (*task.feature_columns, *labels)]
     refuse_naming(task, asked)
-    read = _read(cohort, asked) if names else None
+    read = _read(cohort, asked if needed else ()) if names else None
     if read is None:
         return None
     lost = [name for name in asked if name not in read.table.columns and name not in task.feature_columns]
-    if lost:
+    if lost and needed:
         raise UserError("there are no such columns", where="--by", got=offenders(lost))
     found = [name for name in names if name in read.table.columns]
     return read.table[found].assign(unit=tables.units(read.table, task)) if found else None
