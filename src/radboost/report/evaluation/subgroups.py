@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 
 from radboost.data.cohort import Cohort
 from radboost.data.table import read_table
+from radboost.data.task import OPPOSITE
 from radboost.data.unit_table import linked_rows, unit_metadata
 from radboost.errors import TableError, offenders
 from radboost.metrics import Estimate, auc, clustered_estimates, clustered_sums, divided, exact_where_flat, log_loss
@@ -99,8 +100,9 @@ def table_columns(cohort: Cohort, names: Sequence[str]) -> pd.DataFrame:
 
 
 def _alone(cohort: Cohort, name: str) -> npt.NDArray[np.object_]:
-    """Give what all crops of a unit share, else "several"."""
+    """Give what all crops of a unit share, else "several"; those of the other side are seen, and not its own."""
     links = linked_rows(cohort)
+    links = links[~links["slot"].str.endswith(OPPOSITE)]
     if name != "slot":
         links = links.merge(cohort.manifest[["crop_id", name]], on="crop_id", how="left")
     values = links.groupby("row")[name].agg(lambda own: own.iloc[0] if own.nunique() == 1 else "several")
