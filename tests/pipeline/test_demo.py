@@ -57,6 +57,12 @@ def test_on_new_exams_each_task_is_better_than_its_prior(task, tmp_path):
     assert found.gain[1] > 0
 
 
+def test_an_unknown_network_is_told_before_any_image_is_made(tmp_path):
+    with pytest.raises(UserError, match="knows no such model"):
+        run_demo(DemoConfig(tmp_path / "demo", network="nope"))
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_task_without_a_demo_is_named(tmp_path):
     with pytest.raises(UserError, match=r"has no demo \(got nothing\). Give one of rsna-breast, rsna-ich"):
         run_demo(DemoConfig(tmp_path / "demo", task="nothing"))

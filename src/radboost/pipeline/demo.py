@@ -21,7 +21,7 @@ from radboost.ensemble.policy import Policy
 from radboost.ensemble.result import BlendConfig, BlendResult
 from radboost.ensemble.score import Estimate
 from radboost.errors import UserError
-from radboost.extractor.backbone import BackboneConfig, read_card, shipped_names
+from radboost.extractor.backbone import BackboneConfig, load_backbone, read_card, shipped_names
 from radboost.extractor.config import ExtractConfig
 from radboost.extractor.extract import extract
 from radboost.metrics import JOINT, PARTS, Bootstrap
@@ -147,6 +147,8 @@ def run_demo(config: DemoConfig, progress: Progress | None = None) -> DemoResult
     progress, demo = progress or Silent(), config.demo
     refuse_existing(config.out, "demo", config.overwrite)
     network = config.backbone
+    # A name that nobody knows, or weights that are nowhere, are told before any image is made.
+    load_backbone(network)
     if network.name in shipped_names() and network.random_init is None and config.seed in read_card(network.name).seeds:
         do = "Give another seed: the network has learnt from synthetic patients of this one"
         raise UserError("would judge a network on what it was trained on", where="--seed", got=config.seed, do=do)

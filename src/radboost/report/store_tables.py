@@ -33,7 +33,7 @@ def store_table(store: EmbeddingStore) -> Table:
     ]
     for library in sorted({name for part in parts for name in part.versions}):
         rows.append((f"  {library}", _shares(part.versions.get(library, "-") for part in parts)))
-    return Table(f"store {store.folder}", ("", ""), tuple(rows))
+    return Table(f"store {store.folder}", ("", ""), tuple(rows), words=True)
 
 
 def _shares(values: Iterable[str]) -> str:
@@ -97,7 +97,9 @@ def verification_table(found: Verification, folder: Path) -> Table:
 def diff_tables(found: Comparison) -> Iterator[Table]:
     """How two stores differ: fingerprint, crops, values."""
     rows = tuple((name, str(a), str(b)) for name, (a, b) in found.fields.items())
-    yield Table("fingerprint: " + (f"{len(rows)} fields differ" if rows else "the same"), ("", "A", "B"), rows)
+    yield Table(
+        "fingerprint: " + (f"{len(rows)} fields differ" if rows else "the same"), ("", "A", "B"), rows, words=True
+    )
     counts = (("only in A", found.only_first), ("only in B", found.only_second), ("in both", found.common))
     notes: tuple[str, ...] = ()
     if found.same_key is not True:

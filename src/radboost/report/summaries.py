@@ -11,7 +11,7 @@ from radboost.data.cohort import Cohort
 from radboost.data.export import LIST, Exported
 from radboost.data.task import OPPOSITE, Task
 from radboost.metrics import JOINT, PARTS
-from radboost.report.tables import Table, interval, number
+from radboost.report.tables import Table, interval, number, signed
 
 if TYPE_CHECKING:
     from radboost.booster.run import Run
@@ -156,7 +156,7 @@ def _score_table(what: str, named: str, scores: Sequence[Score], more: tuple[str
     rows: list[tuple[str, ...]] = []
     for score in scores:
         name = score.member + (" (weighted)" if score.kind == "weighted" else "")
-        gain = "" if score.gain[0] != score.gain[0] else f"{score.gain[0]:+.4f} {interval(*score.gain[1:])}"
+        gain = "" if score.gain[0] != score.gain[0] else f"{signed(score.gain[0])} {interval(*score.gain[1:])}"
         cells = (name, _measured(score.loss), gain, _measured(score.auc), number(score.pf1[0], 3))
         rows.append((*cells, number(score.weighted_loss[0])) if weighted else cells)
     counted = "labels" if scores[0].target == JOINT else "units"
@@ -195,7 +195,7 @@ def blend_tables(result: BlendResult, out: Path) -> Iterator[Table]:
 def _joint_blend(result: BlendResult) -> Table:
     rows = []
     for score in result.joint:
-        lead = "" if score.lead is None else f"{score.lead.value:+.4f} {interval(score.lead.low, score.lead.high)}"
+        lead = "" if score.lead is None else f"{signed(score.lead.value)} {interval(score.lead.low, score.lead.high)}"
         rows.append((score.name, _measured((score.loss.value, score.loss.low, score.loss.high)), lead))
     what, title = "the rows of every target, each under its task weight", JOINT
     if result.config.any_part is not None:
@@ -228,7 +228,7 @@ def _weights(target: TargetBlend, out: Path) -> Table:
 def _blend_scores(result: BlendResult, target: TargetBlend) -> Table:
     rows = []
     for score in target.scores:
-        lead = "" if score.lead is None else f"{score.lead.value:+.4f} {interval(score.lead.low, score.lead.high)}"
+        lead = "" if score.lead is None else f"{signed(score.lead.value)} {interval(score.lead.low, score.lead.high)}"
         name = score.name + (f" ({score.detail})" if score.detail else "")
         loss, area = (_measured((e.value, e.low, e.high)) for e in (score.loss, score.auc))
         rows.append((name, loss, area, number(score.pf1.value, 3), number(score.f1.value, 3), lead))
@@ -268,7 +268,7 @@ def compare_tables(first: str, second: str, found: Sequence[Compared]) -> Iterat
                 each.metric,
                 _measured(each.first),
                 _measured(each.second),
-                f"{each.difference.value:+.4f} {interval(each.difference.low, each.difference.high)}",
+                f"{signed(each.difference.value)} {interval(each.difference.low, each.difference.high)}",
                 number(each.win, 3),
             )
             for each in found

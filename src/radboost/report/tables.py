@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["Table", "interval", "number"]
+__all__ = ["Table", "interval", "number", "signed"]
 
 
 @dataclass(frozen=True)
@@ -33,12 +33,22 @@ class Table:
 
 
 def number(value: float | None, digits: int = 4) -> str:
-    """Write a number, or a dash where it is not defined.
+    """Write a number, or a dash where it is not defined; what rounds to nothing has no sign.
 
-    >>> number(0.51239), number(float("nan"))
-    ('0.5124', '-')
+    >>> number(0.51239), number(float("nan")), number(-0.00001)
+    ('0.5124', '-', '0.0000')
     """
-    return "-" if value is None or value != value else f"{value:.{digits}f}"
+    # Adding 0 takes the sign off.
+    return "-" if value is None or value != value else f"{round(value, digits) + 0.0:.{digits}f}"
+
+
+def signed(value: float, digits: int = 4) -> str:
+    """Write a difference with its sign; what rounds to nothing has that of nothing.
+
+    >>> signed(0.51239), signed(-0.51239), signed(-0.00001)
+    ('+0.5124', '-0.5124', '+0.0000')
+    """
+    return f"{round(value, digits) + 0.0:+.{digits}f}"
 
 
 def interval(low: float, high: float, digits: int = 3) -> str:
@@ -47,4 +57,4 @@ def interval(low: float, high: float, digits: int = 3) -> str:
     >>> interval(0.5, 0.61)
     '[0.500, 0.610]'
     """
-    return "-" if low != low or high != high else f"[{low:.{digits}f}, {high:.{digits}f}]"
+    return "-" if low != low or high != high else f"[{number(low, digits)}, {number(high, digits)}]"
