@@ -74,6 +74,7 @@ def test_what_cannot_be_met_is_refused_before_any_work(radboost, page, blend, co
         words = ("--cohort", cohort, "--by", name)
         assert "names patients" in radboost("report", blend, *words, "--out", out, code=2).stderr
     nothing = tmp_path / "nothing.parquet"
+    assert "no such file" in radboost("report", nothing, "--out", out, code=2).stderr
     pd.read_parquet(blend / "predictions.parquet").iloc[:0].to_parquet(nothing)
     assert "hold no predictions" in radboost("report", nothing, "--out", out, code=2).stderr
     assert not out.exists()

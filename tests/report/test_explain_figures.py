@@ -10,10 +10,14 @@ import pytest
 from radboost.booster.why import Block
 from radboost.data.crop import CropInfo
 from radboost.data.placement import Placement
+from radboost.pipeline.explain.explain import UnitTold
 from radboost.pipeline.explain.frames import Frame
 from radboost.pipeline.explain.where import CropMap
 from radboost.pipeline.explain.why import Why
 from radboost.report.explain_figures import _overlay, block_name, map_drawing
+from radboost.report.explain_page import _unit
+from radboost.report.page import Page
+from radboost.report.page.write import render
 
 
 @pytest.fixture
@@ -54,6 +58,19 @@ def test_equal_heights_have_one_highest_point_among_them(found):
     drawn[4, 4] = drawn[4, 20] = 1.0
     x, y = replace(found, drawn=drawn, placed=Placement((0, 0, 32, 32), 32)).hottest
     assert (x, y) in ((4.5, 4.5), (20.5, 4.5))
+
+
+def test_where_nothing_speaks_nothing_is_said_to_be_loudest(found):
+    # As where a blend's weight is on metadata alone, or on none of its members.
+    block = Block("own", "ab/avg", "CC")
+    for heat, share, said in ((0.0, 0.0, False), (2.0, 0.3, True)):
+        map_ = replace(found, drawn=np.full((32, 32), heat, np.float32))
+        why = Why("prob", 0.1, (block,), (share,), 0.0, 0.1 + share, ())
+        unit = UnitTold("u" * 32, "", 0.1 + share, None, why, (map_,), {"c": frame(None)}, ())
+        text = render(Page("t", "l", (_unit(unit, None, 1),)))
+        assert ("has the largest share" in text) == said
+        assert ("without the window at the cross" in text) == said
+        assert ("no window moves the log odds" in text) != said
 
 
 def test_blocks_are_named_by_what_tells_them_apart():

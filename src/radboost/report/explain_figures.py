@@ -48,9 +48,10 @@ def map_drawing(frame: Frame, found: CropMap, top: float) -> Drawing:
         extent = (0.0, float(columns), float(rows), 0.0)
         axes.imshow(frame.shown, cmap="gray", vmin=0, vmax=255, extent=extent, interpolation="none", aspect="auto")
         axes.imshow(overlay, extent=extent, interpolation="none", aspect="auto")
-        x, y = found.hottest
-        axes.plot([x], [y], marker="+", markersize=11, markeredgewidth=1.4, color=colour("paper"))
-        axes.plot([x], [y], marker="+", markersize=10, markeredgewidth=0.8, color=colour("ink"))
+        if found.drawn.max() > 0:
+            x, y = found.hottest
+            axes.plot([x], [y], marker="+", markersize=11, markeredgewidth=1.4, color=colour("paper"))
+            axes.plot([x], [y], marker="+", markersize=10, markeredgewidth=0.8, color=colour("ink"))
         axes.set(xlim=(0, columns), ylim=(rows, 0), xticks=[], yticks=[])
         axes.set_box_aspect(tall / wide)
         axes.grid(visible=False)

@@ -11,12 +11,15 @@ from radboost.pipeline.explain.explain import Explanation, UnitTold
 from radboost.pipeline.explain.frames import Frame
 from radboost.pipeline.explain.sanity import Game, Sanity
 from radboost.pipeline.explain.where import MAP, CropMap
+from radboost.pipeline.explain.why import Why
 from radboost.report.explain_figures import block_name, map_drawing, shares_drawing
 from radboost.report.page import Facts, Figure, Item, Note, Number, Page, Section, Table, isolate
 
 __all__ = ["explain_page"]
 
 HASH = 12
+NOTHING = 5e-4
+"""Shares and effects below it are nothing in the three digits that are shown."""
 METHODS = {MAP: "positions left out of the pooling", "occlusion": "pixels covered"}
 
 
@@ -52,12 +55,18 @@ def _overview(found: Explanation) -> Table:
             unit.label or "unlabelled",
             Number(unit.p),
             Number(_top(unit), signed=True) if unit.maps else None,
-            block_name(unit.why.blocks[0], unit.why) if unit.why.blocks else None,
+            _loudest(unit.why),
         )
         for unit in found.units
     ]
     columns = ("unit", "label", "probability", "largest effect of a window (nats)", "largest share")
     return Table("units", "The units that are explained, and what speaks loudest in each.", columns, rows)
+
+
+def _loudest(why: Why) -> str | None:
+    """Name the block of the largest share; None where no share is more than nothing as it is written."""
+    heard = bool(why.blocks) and abs(why.shares[0]) >= NOTHING
+    return block_name(why.blocks[0], why) if heard else None
 
 
 def _unit(unit: UnitTold, found: Explanation, number: int) -> Section:
@@ -92,10 +101,15 @@ def _where(unit: UnitTold, number: int) -> Iterator[Item]:
         )
         scale = "" if frame.spacing else " The file gives no pixel spacing, so there is no scale in millimetres."
         scale += _resolution(frame)
+        said = (
+            f"without the window at the cross ({place}) the log odds fall by {most:.2f} nats; windows in blue speak "
+            f"against the class (down to {least:.2f})."
+        )
+        if max(most, -least) < NOTHING:
+            said = "no window moves the log odds. What carries weight does not look at it."
         yield Figure(
             f"unit-{number}-map-{count}",
-            f"{isolate(found.slot)}, {METHODS[found.method]}: without the window at the cross ({place}) the log odds "
-            f"fall by {most:.2f} nats; windows in blue speak against the class (down to {least:.2f}).{scale}",
+            f"{isolate(found.slot)}, {METHODS[found.method]}: {said}{scale}",
             f"Frame seen as {isolate(found.slot)} under a map; its highest point lies at {place}.",
             map_drawing(frame, found, top),
         )
@@ -113,8 +127,10 @@ def _resolution(frame: Frame) -> str:
 def _why(unit: UnitTold, number: int) -> Iterator[Item]:
     why = unit.why
     told = "log odds (nats)" if why.space == "logit" else "probability"
-    first = block_name(why.blocks[0], why) if why.blocks else "nothing"
-    if why.blocks:
+    first = _loudest(why)
+    if first is None:
+        yield Note("No block has a share: whatever is known of the unit, it is predicted what the base is.")
+    else:
         caption = f"{isolate(first)} has the largest share, {why.shares[0]:+.3f} in {told}."
         alt = "Bars of the shares of blocks, largest first; the table below has the numbers."
         yield Figure(f"unit-{number}-shares", caption, alt, shares_drawing(why), wide=True)

@@ -183,6 +183,9 @@ def open_subject(what: str, task: Task | None = None, labels: OutsideConfig | No
         return _chosen(Path(what).name, "", outside.predictions, ({"classes": classes}, labels.task or task, None))
     if Path(what).is_file():
         return _chosen(Path(what).name, "", Predictions.read(Path(what)), ({}, task, None))
+    if not Path(what).exists() and Path(what).suffix in (".parquet", ".csv", ".tsv"):
+        do = "`radboost predict` writes a table of predictions only where units are labelled"
+        raise UserError("there is no such file", where=what, do=do)
     folder, colon, member = what.rpartition(":")
     if not colon or Path(what).exists():
         folder, member = what, ""
