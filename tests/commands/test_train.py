@@ -72,6 +72,12 @@ def test_a_recipe_lends_its_augmentation(tmp_path):
     config.write_text('[augment]\npreset = "cbis-s10"\nzoom = 0.1\n')
     recipe = read_config(Path("cbis-s10")).augment
     assert read_config(config).augment == replace(recipe, zoom=0.1)
+    same = tmp_path / "mine.json"
+    same.write_text(json.dumps({"augment": {"preset": "cbis-s10", "zoom": 0.1}}))
+    assert read_config(same) == read_config(config)
+    same.write_text(json.dumps({"augment": "cbis-s10"}))
+    with pytest.raises(UserError, match="augment"):
+        read_config(same)
     config.write_text('[augment]\npreset = "cbis-s11"\n')
     with pytest.raises(UserError, match="cbis-s10"):
         read_config(config)
