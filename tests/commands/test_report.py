@@ -9,6 +9,9 @@ import shutil
 import pandas as pd
 import pytest
 
+from radboost.commands.demo import _report
+from radboost.data.progress import Silent
+
 
 @pytest.fixture(scope="module")
 def page(radboost, blend, run, cohort, tmp_path_factory):
@@ -91,3 +94,13 @@ def test_a_header_that_lacks_what_is_needed_is_damaged(radboost, blend, cohort, 
     told = radboost("report", *given, "--out", tmp_path / "p.html", code=1)
     assert "damaged" in told.stderr
     assert needed in told.stderr
+
+
+def test_the_demo_leaves_a_report_on_its_blends(blend, cohort, tmp_path):
+    (tmp_path / "cohort").symlink_to(cohort)
+    (tmp_path / "blend-safe").symlink_to(blend)
+    _report(tmp_path, 0, Silent())
+    found = json.loads((tmp_path / "report-files" / "metrics.json").read_text())["targets"]["cancer"]
+    kept = json.loads((blend / "blend.json").read_text())["targets"][0]["scores"][0]
+    assert found["numbers"]["cancer"]["log loss"]["value"] == pytest.approx(kept["loss"]["value"], abs=1e-12)
+    assert "site_id" in found["subgroups"]

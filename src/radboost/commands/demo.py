@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["demo"]
 
-EXPLORED = "explore.html"
+EXPLORED, REPORTED = "explore.html", "report.html"
 
 
 def demo(
@@ -51,11 +51,13 @@ def demo(
         result = run_demo(asked, progress)
         noted({"scores": result.rows})
         _explore(out, seed, workers, progress)
+        _report(out, seed, progress)
     show(demo_table(result))
     say(f"everything lies in {out}:")
     for name, what in result.places:
         say(f"  {name:<18} {what}")
     say(f"  {EXPLORED:<18} made by radboost explore: what is in the data, and how far the new exams lie from it")
+    say(f"  {REPORTED:<18} made by radboost report: how good each blend is out of fold, by subgroup")
 
 
 def _explore(out: Path, seed: int, workers: int | None, progress: Progress) -> None:
@@ -69,3 +71,23 @@ def _explore(out: Path, seed: int, workers: int | None, progress: Progress) -> N
     page = explore(Cohort.load(out / "cohort"), Cohort.load(out / "work" / "cohort"), config, progress)
     write_page(page, out / EXPLORED, overwrite=True)
     noted(pages=[out / EXPLORED])
+
+
+def _report(out: Path, seed: int, progress: Progress) -> None:
+    """Write the page on the blends, of which there is one a policy."""
+    from radboost.data.cohort import Cohort
+    from radboost.ensemble.policy import Policy
+    from radboost.metrics import Bootstrap
+    from radboost.report.evaluation.page import Around, evaluation_page
+    from radboost.report.evaluation.subgroups import known_columns
+    from radboost.report.evaluation.subject import Settings, open_subject
+    from radboost.report.page import write_page
+
+    progress.say("report on the blends")
+    cohort = Cohort.load(out / "cohort")
+    folders = [out / f"blend-{policy.value}" for policy in Policy]
+    subjects = [open_subject(str(folder)) for folder in folders if folder.is_dir()]
+    around = Around(known_columns(cohort), None, (("cohort", cohort.fingerprint),))
+    page = evaluation_page(subjects, Settings(Bootstrap(500, seed)), around, progress)
+    write_page(page, out / REPORTED, overwrite=True)
+    noted(pages=[out / REPORTED])
