@@ -81,6 +81,13 @@ def test_what_does_not_go_together_is_refused(squares, radboost, words, message)
     assert message in result.output + result.stderr
 
 
+def test_a_training_is_refused_with_what_to_do(radboost, tmp_path):
+    (tmp_path / "training").mkdir()
+    (tmp_path / "training" / "training.json").write_text("{}")
+    told = radboost("explain", tmp_path / "training", "--exam", tmp_path, "--out", tmp_path / "page.html", code=2)
+    assert "extract --training" in told.stderr
+
+
 def test_a_hit_is_the_hottest_point_of_all_crops_in_a_lesion(new):
     patient = Exams(new[0], (new[1],), ()).patient(new[0].units["unit"].iloc[0])
     crops = patient.cohort.manifest
