@@ -77,7 +77,7 @@ PHANTOMS = {
     ),
     "rsna-lumbar": (
         write_rsna_lumbar,
-        LumbarPhantom(14, seed=1, pixels=48),
+        LumbarPhantom(10, seed=1, pixels=48),
         LumbarPhantom(3, seed=1, pixels=48, thick=0.7, first_study=900, test=True),
     ),
 }

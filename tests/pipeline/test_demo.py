@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -10,8 +11,9 @@ from radboost.booster import boosting
 from radboost.data.phantom.ct import HeadPhantom, write_rsna_ich
 from radboost.errors import UserError
 from radboost.extractor.backbone import BackboneConfig, read_card
-from radboost.pipeline.demo import DemoConfig, run_demo
+from radboost.pipeline.demo import DemoConfig, DemoResult, DemoRow, run_demo
 from radboost.pipeline.demo_tasks import DEMOS, get_demo
+from radboost.report.summaries import demo_table
 
 
 def write_few(out, cast, progress, workers):
@@ -83,3 +85,12 @@ def test_random_weights_stand_in_for_the_demos_own_network(tmp_path):
     assert (untrained.name, untrained.stage, untrained.random_init) == ("resnet18", 1, 7)
     same = DemoConfig(tmp_path, network=own.name, random_init=7).backbone
     assert (same.name, same.random_init) == (own.name, 7)
+
+
+@pytest.mark.parametrize("area", [0.7, math.nan])
+def test_the_table_has_areas_where_there_are_any(area):
+    measured = (area, area, area)
+    rows = (DemoRow("prior", (0.5, 0.4, 0.6), measured), DemoRow("blend safe", (0.4, 0.3, 0.5), measured))
+    table = demo_table(DemoResult(rows, (), (), (0.1, 0.0, 0.2), "grade"))
+    assert ("AUC of grade" in table.columns) == (not math.isnan(area))
+    assert {len(row) for row in table.rows} == {len(table.columns)}

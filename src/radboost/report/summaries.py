@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -171,12 +172,13 @@ def _measured(found: tuple[float, float, float]) -> str:
 
 def demo_table(result: DemoResult) -> Table:
     """What each part of the system is worth: out of fold, and on exams from another mix of sites."""
-    rows = tuple(
-        (row.name, *(_measured(m) for m in (row.loss, row.auc, row.new_loss, row.new_auc))) for row in result.rows
-    )
     area = f"AUC of {result.headline}" if result.headline else "AUC"
     columns = ("", "log loss, out of fold", area, "log loss, new exams", area)
-    return Table("what each part is worth", columns, rows, result.notes)
+    # Of three classes there is no AUC.
+    shown = (0, 1, 3) if all(math.isnan(row.auc[0]) for row in result.rows) else range(len(columns))
+    cells = [(row.name, *(_measured(m) for m in (row.loss, row.auc, row.new_loss, row.new_auc))) for row in result.rows]
+    rows = tuple(tuple(row[i] for i in shown) for row in cells)
+    return Table("what each part is worth", tuple(columns[i] for i in shown), rows, result.notes)
 
 
 def blend_tables(result: BlendResult, out: Path) -> Iterator[Table]:
