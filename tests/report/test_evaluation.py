@@ -230,6 +230,9 @@ def test_a_blends_other_worlds_and_a_trainings_epochs_are_drawn(tmp_path):
     assert "safe is the best at 0.1, risky from 0.2 on" in found.items[0].caption
     assert [item.name for item in learnt.items] == ["epochs-loss", "tuning"]
     assert "0.6500" in learnt.items[0].caption
+    # Epochs are counted, also where there is one alone: no tick stands between two of them.
+    epochs.query("epoch == 0").to_csv(tmp_path / "epochs.csv", index=False)
+    assert "0.975" not in learning_section(subject).items[0].drawing.svg
     assert "gained 0.1000 nats" in learnt.items[1].caption
     bare = open_subject(saved(tmp_path, binary()))
     assert sweep_section(bare) is learning_section(bare) is None

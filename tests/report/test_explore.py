@@ -20,6 +20,7 @@ from radboost.data.task import Images, Metadata, Slots, Target, Task
 from radboost.errors import UserError
 from radboost.metrics import Bootstrap, Scored, clopper_pearson, clustered_interval
 from radboost.report.explore import ExploreConfig, explore
+from radboost.report.explore.counts import sizes
 from radboost.report.explore.distance import common_fields, distances
 from radboost.report.explore.doubles import find_doubles
 from radboost.report.explore.faults import faults_section
@@ -250,6 +251,11 @@ def test_a_reason_that_names_its_file_is_not_shown(tmp_path):
     assert "is cut short" in reasons
     assert not [one for one in reasons if "smith" in one]
     assert told == ["2 files are in quarantine: see why below."]
+    # What extract set aside later counts as well, wherever the page counts.
+    kept = cohort.save(tmp_path / "cohort")
+    (tmp_path / "cohort" / "quarantine" / "extract.csv").write_text("path,kind,reason\nc.dcm,decode,is black\n")
+    assert faults_section(kept)[1] == ["3 files are in quarantine: see why below."]
+    assert sizes(look_at(kept, None))["files in quarantine"] == 3
 
 
 def test_a_folder_without_labels_and_a_shared_cohort_have_pages(root, tmp_path):

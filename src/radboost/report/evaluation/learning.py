@@ -151,6 +151,7 @@ def _epochs(mark: str, of: str, table: pd.DataFrame) -> list[Item]:
                     label=f"fold {fold}",
                 )
             axes.set(xlabel="epoch, all stages", ylabel=plain(name))
+            axes.set_xlim(0.5, table.groupby("fold").size().max() + 0.5)
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
             axes.legend()
 

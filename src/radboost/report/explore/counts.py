@@ -9,6 +9,7 @@ import pandas as pd
 
 from radboost.data.task import OPPOSITE
 from radboost.metrics import Bootstrap
+from radboost.report.explore.faults import files_aside
 from radboost.report.explore.fields import Finding, Look
 from radboost.report.explore.figures import histograms, shorten
 from radboost.report.explore.levels import EMPTY, LEAST, Levels
@@ -34,8 +35,9 @@ def sizes(look: Look) -> dict[str, int]:
         found["series"] = len(cohort.series)
     if look.units > linked:
         found["units without an image"] = look.units - linked
-    if len(cohort.quarantine):
-        found["files in quarantine"] = len(cohort.quarantine)
+    aside = files_aside(cohort)
+    if aside:
+        found["files in quarantine"] = aside
     return found
 
 

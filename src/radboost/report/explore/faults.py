@@ -10,7 +10,7 @@ import pandas as pd
 from radboost.data.cohort import QUARANTINE, Cohort
 from radboost.report.page import Cell, Item, Note, Section, Table
 
-__all__ = ["faults_section", "set_aside"]
+__all__ = ["faults_section", "files_aside", "set_aside"]
 
 MOST = 50
 
@@ -33,6 +33,11 @@ def set_aside(cohort: Cohort) -> dict[str, pd.DataFrame]:
     return {name: table.drop_duplicates() for name, table in found.items() if len(table)}
 
 
+def files_aside(cohort: Cohort) -> int:
+    """Count the files that any command set aside."""
+    return len({path for table in set_aside(cohort).values() for path in table["path"]})
+
+
 def faults_section(cohort: Cohort) -> tuple[Section, list[str]]:
     """Count files in quarantine by kind and reason; no reason that names its file is shown."""
     found = set_aside(cohort)
@@ -50,7 +55,7 @@ def faults_section(cohort: Cohort) -> tuple[Section, list[str]]:
             "quarantine", "Files that could not be used.", ("kind", "reason", "found by", "files"), rows, _more(counts)
         )
     ]
-    files = len({path for table in found.values() for path in table["path"]})
+    files = files_aside(cohort)
     told = "One file is" if files == 1 else f"{files:,} files are"
     return Section("Quarantine", tuple(items)), [f"{told} in quarantine: see why below."]
 

@@ -11,6 +11,7 @@ import pandas as pd
 from radboost.data.task import OPPOSITE
 from radboost.report.explore.fields import Look, syntax_name
 from radboost.report.explore.figures import bubbles
+from radboost.report.explore.levels import EMPTY
 from radboost.report.page import Cell, Figure, Item, Note, Number, Section, Table
 
 __all__ = ["images_section"]
@@ -97,7 +98,7 @@ def _shapes(look: Look) -> Iterator[Item]:
         files.groupby("syntax").agg(n=("path", "size"), patients=("group", "nunique")).sort_values("n", ascending=False)
     )
     body = [
-        (syntax_name(str(name)), str(name), int(n), Number(n / len(files)), int(p))
+        (syntax_name(str(name)) or EMPTY, str(name), int(n), Number(n / len(files)), int(p))
         for name, n, p in zip(by.index, by["n"], by["patients"], strict=True)
     ][:MOST]
     columns = ("encoding", "transfer syntax or ending", "files", "share", "patients")
