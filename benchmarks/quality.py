@@ -39,7 +39,7 @@ from radboost.data.predictions import member_name
 from radboost.data.store import EmbeddingStore
 from radboost.metrics import Scored, auc, clustered_difference, clustered_interval, log_loss
 from radboost.pipeline.blending import make_blend
-from radboost.pipeline.prediction import predict_stored
+from radboost.pipeline.prediction import PredictConfig, predict_stored
 
 HERE = Path(__file__).resolve().parent
 TEST = "holdout"
@@ -138,7 +138,7 @@ def ours(trial: Trial) -> dict:
         )
         blend = make_blend([place / "run"], "safe", place / "blend").targets[0]
         seconds = time.perf_counter() - begun
-        found = predict_stored(place / "blend", trial.cohort, [trial.store], split=TEST).external
+        found = predict_stored(place / "blend", trial.cohort, [trial.store], PredictConfig(split=TEST)).external
         own = build_design(Cohort.load(trial.cohort), [EmbeddingStore.open(trial.store)])
         own = own.take(np.isin(own.unit, trial.test.unit))
         members = run.predict(own)

@@ -17,12 +17,14 @@ import torch
 
 from radboost.data.cohort import Cohort
 from radboost.data.predictions import Predictions
+from radboost.data.progress import Silent
 from radboost.data.store import EmbeddingStore
 from radboost.errors import UserError
 from radboost.extractor import train as room
 from radboost.extractor.train.crop_file import CropFile
 from radboost.extractor.train.file import read_config
 from radboost.extractor.train.keeper import Keeper
+from radboost.pipeline.prediction import PredictConfig, predict_stored
 
 
 def test_a_config_file_and_options_make_a_training(radboost, cohort, tmp_path):
@@ -284,3 +286,16 @@ def test_patients_of_an_earlier_network_are_no_new_exams(radboost, cohort, train
     (tmp_path / "run" / "run.json").write_text(json.dumps(header))
     radboost("blend", "safe", tmp_path / "run", "--out", tmp_path / "blend")
     assert "1 of" in radboost("predict", tmp_path / "blend", *words, "--store", store, code=2).stderr
+
+
+def test_who_waits_for_a_trainings_networks_sees_them_work(cohort, training):
+    # Features are there, but the networks of a training look at images, which takes its time.
+    begun = []
+
+    class Listens(Silent):
+        def start(self, what, total):
+            begun.append(what)
+
+    found = predict_stored(training, cohort, [], PredictConfig(split="holdout", workers=1, device="cpu"), Listens())
+    assert found.units == (Cohort.load(cohort).units["split"] == "holdout").sum()
+    assert "decode" in begun

@@ -62,6 +62,7 @@ def predict(
             device=device,
             batch_size=batch_size,
             workers=workers,
+            split=split,
         )
         refuse_written(out, overwrite)
         if data_dir is not None:
@@ -69,7 +70,7 @@ def predict(
                 raise UserError("give new exams, or --cohort and --store, not both")
             found = predict_exams(blend, data_dir, config, progress)
         elif cohort is not None:
-            found = predict_stored(blend, cohort, store or [], config, split)
+            found = predict_stored(blend, cohort, store or [], config, progress)
         else:
             raise UserError("nothing to predict", do="Name a folder of new exams, or give --cohort and --store")
         written = write_prediction(found, out, overwrite=overwrite)

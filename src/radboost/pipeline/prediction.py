@@ -65,6 +65,8 @@ class PredictConfig:
         By the models of all rows, where the runs have them, in place of the fold models.
     device, batch_size, workers
         As for `extract`.
+    split
+        Of a cohort: only units of this split, such as ``holdout``; None for all.
     """
 
     threshold: str = "none"
@@ -75,6 +77,7 @@ class PredictConfig:
     device: str = "auto"
     batch_size: int | None = None
     workers: int | None = None
+    split: str | None = None
 
 
 @dataclass(frozen=True)
@@ -148,7 +151,7 @@ def predict_stored(
     cohort_folder: Path,
     store_folders: Sequence[Path],
     config: PredictConfig | None = None,
-    split: str | None = None,
+    progress: Progress | None = None,
 ) -> Prediction:
     """Predict a cohort's units from stored features; images are read for the networks of trainings only.
 
@@ -156,10 +159,8 @@ def predict_stored(
     ----------
     blend_folder, cohort_folder, store_folders
         The blend, the cohort, and a store of it for each fingerprint that the blend needs.
-    config
-        How.
-    split
-        Only units of this split, such as ``holdout``.
+    config, progress
+        How, and who listens.
 
     Raises
     ------
@@ -178,10 +179,10 @@ def predict_stored(
     if absent:
         do = "Give each with --store; `store.json` names its fingerprint_hash"
         raise MismatchError("the blend needs stores that were not given", got=offenders(absent), do=do)
-    given = _Given(cohort, [by_hash[h] for h in needed], split)
+    given = _Given(cohort, [by_hash[h] for h in needed], config.split)
     with ExitStack() as stack:
         work = config.work or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="radboost-")))
-        return _predict(blend, given, config, work, Silent())
+        return _predict(blend, given, config, work, progress or Silent())
 
 
 def write_prediction(prediction: Prediction, out: Path, *, overwrite: bool = False) -> list[Path]:
