@@ -168,9 +168,9 @@ def test_a_training_predicts_alone_and_as_a_member(radboost, cohort, training, n
     assert alone.between(0, 1).all()
     assert alone.nunique() > 1
     radboost("blend", "safe", training, "--out", tmp_path / "blend", "--space", "prob")
-    # The blend holds the networks, and nothing that says who was predicted.
+    # The blend holds the networks and their epochs' scores, and nothing that says who was predicted.
     (kept,) = (tmp_path / "blend").glob("run-*")
-    assert sorted(p.name for p in kept.iterdir()) == ["fold0", "fold1", "fold2", "training.json"]
+    assert sorted(p.name for p in kept.iterdir()) == ["epochs.csv", "fold0", "fold1", "fold2", "training.json"]
     shutil.move(tmp_path / "blend", tmp_path / "moved")
     # What the networks say of these crops is known by now.
     monkeypatch.delattr(CropFile, "fill")

@@ -36,6 +36,26 @@ def test_a_member_is_never_turned_round():
     assert fit_platt(p, y, np.ones(1000)).slope == 0.0
 
 
+def test_a_fold_that_says_next_to_nothing_makes_no_other_fold_sure():
+    random = np.random.default_rng(5)
+    fold, y = np.repeat([0, 1], 65), random.integers(0, 2, 130)
+    # What the first fold's model says differs in the third digit, by chance in the right order; the second one's is
+    # noise, told apart.
+    logit = np.where(fold == 0, 0.004 * random.normal(size=130) + 0.002 * y, random.normal(size=130))
+    q = 1 / (1 + np.exp(-logit))
+    p = np.stack([1 - q, q], axis=1)
+    found, whole = map_out_of_fold(p, y, np.ones(130), fold)
+    own = fold == 1
+    assert log_loss(y[own], found[own, 1]) < log_loss(y[own], q[own]) + 0.05
+    assert whole.slope < 1
+    # Rows that tell something soon outweigh the prior.
+    random = np.random.default_rng(6)
+    logit = 0.25 * random.normal(size=4000)
+    y = (random.random(4000) < 1 / (1 + np.exp(-8 * logit))).astype(np.int64)
+    shy = 1 / (1 + np.exp(-logit))
+    assert fit_platt(np.stack([1 - shy, shy], axis=1), y, np.ones(4000)).slope == pytest.approx(8, rel=0.1)
+
+
 def test_weight_two_is_the_row_twice_and_the_map_is_kept():
     random = np.random.default_rng(2)
     y = random.integers(0, 2, 200)
