@@ -68,7 +68,7 @@ def blended(cohort: Block, world: Panel, how: Bootstrap) -> Found:
     panel = Panel.of(cohort, cohort.task_weight)
     bench = Bench((panel,), ("prob", "logit"), (1.0,))
     procedure = Procedure((bench,), ("finding",), (cohort.unit,))
-    (outcome,), _, _ = procedure.crossfit()
+    (outcome,), *_ = procedure.crossfit()
     rows = Scored(panel.label, outcome.p[:, 1], panel.weight, panel.group)
     each_row = Scored(panel.label, outcome.p[:, 1], panel.weight, cohort.unit)
 
