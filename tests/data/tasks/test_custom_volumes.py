@@ -127,6 +127,12 @@ def test_a_file_can_say_all_that_the_built_in_task_says(written):
         ('study = "study_id"\n', "", "lacks keys"),
         ('values = ["Axial T2"]', 'values = ["Sagittal T1"]', "two kinds share a value"),
         ("[slots]\n", '[slots]\nvalues = ["t1"]\n', "slots"),
+        # Columns that are no text would only be missed when the table is read, or never.
+        ('kind = "series_description"', "kind = 3", "volumes.kind must be text .got 3"),
+        ('place = "level"', "place = []", "volumes.points.place must be text"),
+        ('test_table = "test_series_descriptions.csv"\nunit', "test_table = 3\nunit", "test_table must be text"),
+        ("flip = true", 'flip = "no"', "flip must be true or false .got no"),
+        ('column = "condition"', "column = true", "lookup.column must be text"),
     ],
 )
 def test_what_is_wrong_is_named(written, old, new, said):

@@ -214,6 +214,24 @@ def _texts(path: Path, parts: dict[str, Any]) -> None:
     for name, values in lists.items():
         if not isinstance(values, list) or not all(isinstance(v, str) for v in values):
             raise TaskError(f"{name} must be a list of text", where=path, got=values)
-    for name in ("name", "table", "group"):
-        if not isinstance(parts[name], str):
-            raise TaskError(f"{name} must be text", where=path, got=parts[name])
+    for name in ("name", "table", "group", "test_table", "metric"):
+        _plain(path, name, parts.get(name, ""), "str")
+    for target in parts["targets"]:
+        _plain(path, f"targets.{target['name']}.column", target["column"], "str")
+    volumes, stacked = parts.get("volumes", {}), parts.get("stacked", {})
+    tables = [(name, kind, parts.get(name, {})) for name, kind in _PARTS.items()]
+    tables.append(("volumes.points", Points, volumes.get("points", {})))
+    tables += [("volumes.kinds", Kind, each) for each in volumes.get("kinds", ())]
+    tables += [("stacked.parts", Part, each) for each in stacked.get("parts", ())]
+    for name, kind, content in tables:
+        for each in fields(kind):
+            if each.name in content:
+                _plain(path, f"{name}.{each.name}", content[each.name], each.type)
+
+
+def _plain(path: Path, name: str, value: object, kind: object) -> None:
+    """Refuse what is no text where a field's annotation wants text, and what is neither true nor false."""
+    if kind in ("str", "str | None") and not isinstance(value, str):
+        raise TaskError(f"{name} must be text", where=path, got=value)
+    if kind == "bool" and not isinstance(value, bool):
+        raise TaskError(f"{name} must be true or false", where=path, got=value)
