@@ -172,7 +172,8 @@ class Meter:
 
 def _bottleneck(device: torch.device, workers: int, decoding: float, busy: float, writing: float) -> str:
     """Say what held the run up, and which knob to turn."""
-    shares = f"{workers} workers {decoding:.0%} busy, device {busy:.0%} busy, writing {writing:.0%}"
+    many = f"{workers} worker{'' if workers == 1 else 's'}"
+    shares = f"{many} {decoding:.0%} busy, device {busy:.0%} busy, writing {writing:.0%}"
     if writing >= BUSY:
         return f"writing: {shares}: a faster disk, or --dtype float16"
     if device.type == "cpu" and decoding + busy >= BUSY:
