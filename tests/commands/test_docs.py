@@ -67,7 +67,7 @@ PHANTOMS = {
     ),
     "rsna-ich": (
         write_rsna_ich,
-        HeadPhantom(12, seed=1, pixels=32, **SERIES),
+        HeadPhantom(24, seed=1, pixels=32, **SERIES),
         HeadPhantom(4, seed=1, pixels=32, first_patient=900, signed=0.8, test=True, **SERIES),
     ),
     "cbis-ddsm": (
