@@ -11,7 +11,7 @@ import pytest
 
 from radboost.booster import boosting
 from radboost.data.phantom.breast import BreastPhantom, write_rsna_breast
-from radboost.pipeline import demo as demo_module
+from radboost.extractor.backbone import BackboneConfig
 from radboost.pipeline.demo_tasks import DEMOS, get_demo
 
 
@@ -49,26 +49,37 @@ def test_a_mistake_exits_with_2_and_debug_shows_where(tmp_path):
 
 @pytest.mark.proof
 def test_the_demo_is_a_command_as_it_stands(tmp_path):
-    what_the_demo_leaves(shell("demo", "--out", tmp_path / "demo", "--patients", 40, "--pixels", 256).stdout, tmp_path)
+    text = shell("demo", "--out", tmp_path / "demo", "--patients", 40, "--pixels", 256).stdout
+    what_the_demo_leaves(text, tmp_path, "which has learnt from other synthetic images")
     shell("demo", "--out", tmp_path / "demo", "--patients", 40, "--pixels", 256, code=2)
 
 
 def test_the_demo_runs_every_stage_and_says_what_it_ran_on(radboost, tmp_path, monkeypatch):
     # Few folds, rounds and steps, and a smaller network: the proof above runs it as it stands.
-    small = replace(get_demo("rsna-breast"), size=32, folds=2, learners=("logistic", "lightgbm"))
+    tiny = BackboneConfig("test_resnet", stage=1, pool=("avg", "max"))
+    few = {"size": 32, "folds": 2, "learners": ("logistic", "lightgbm")}
+    small = replace(get_demo("rsna-breast"), backbone=tiny, untrained=tiny, **few)
     monkeypatch.setitem(DEMOS, "rsna-breast", small)
-    monkeypatch.setattr(demo_module, "BACKBONE", "test_resnet")
     monkeypatch.setattr(boosting, "ROUNDS", 6)
     words = ("demo", "--out", tmp_path / "demo", "--patients", 40, "--pixels", 96, "--workers", 1)
-    what_the_demo_leaves(radboost(*words).output, tmp_path)
+    what_the_demo_leaves(radboost(*words).output, tmp_path, "never trained")
     assert "exists" in radboost(*words, code=2).stderr
 
 
-def what_the_demo_leaves(text, tmp_path):
+def what_the_demo_leaves(text, tmp_path, network):
     for row in ("prior", "metadata only", "images only", "blend safe", "blend risky"):
         assert row in text
-    assert "never trained" in text
-    for name in ("cohort", "store", "run", "blend-safe", "blend-risky", "predictions-safe.csv", "explore.html"):
+    assert network in text
+    for name in (
+        "cohort",
+        "store",
+        "run",
+        "blend-safe",
+        "blend-risky",
+        "predictions-safe.csv",
+        "explore.html",
+        "report.html",
+    ):
         assert (tmp_path / "demo" / name).exists()
 
 
