@@ -62,8 +62,8 @@ SERIES = {"prevalence": 1.0, "slices": (20, 21)}
 PHANTOMS = {
     "rsna-breast": (
         write_rsna_breast,
-        BreastPhantom(24, seed=1, pixels=128, prevalence=0.5),
-        BreastPhantom(4, seed=2, pixels=128, test=True),
+        BreastPhantom(40, seed=1, pixels=256, prevalence=0.4),
+        BreastPhantom(4, seed=2, pixels=256, test=True),
     ),
     "rsna-ich": (
         write_rsna_ich,
