@@ -54,16 +54,33 @@ def test_the_demo_is_a_command_as_it_stands(tmp_path):
     shell("demo", "--out", tmp_path / "demo", "--patients", 40, "--pixels", 256, code=2)
 
 
-def test_the_demo_runs_every_stage_and_says_what_it_ran_on(radboost, tmp_path, monkeypatch):
-    # Few folds, rounds and steps, and a smaller network: the proof above runs it as it stands.
+@pytest.fixture(scope="module")
+def demo_run(radboost, tmp_path_factory):
+    """Where a demo ran, how, and what it said: few folds, rounds and steps, and a smaller network."""
     tiny = BackboneConfig("test_resnet", stage=1, pool=("avg", "max"))
     few = {"size": 32, "folds": 2, "learners": ("logistic", "lightgbm")}
     small = replace(get_demo("rsna-breast"), backbone=tiny, untrained=tiny, **few)
-    monkeypatch.setitem(DEMOS, "rsna-breast", small)
-    monkeypatch.setattr(boosting, "ROUNDS", 6)
-    words = ("demo", "--out", tmp_path / "demo", "--patients", 40, "--pixels", 96, "--workers", 1)
-    what_the_demo_leaves(radboost(*words).output, tmp_path, "never trained")
+    here = tmp_path_factory.mktemp("demo-run")
+    words = ("demo", "--out", here / "demo", "--patients", 40, "--pixels", 96, "--workers", 1)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setitem(DEMOS, "rsna-breast", small)
+        patched.setattr(boosting, "ROUNDS", 6)
+        return here, words, radboost(*words).output
+
+
+def test_the_demo_runs_every_stage_and_says_what_it_ran_on(demo_run, radboost):
+    # The proof above runs it as it stands.
+    here, words, text = demo_run
+    what_the_demo_leaves(text, here, "never trained")
     assert "exists" in radboost(*words, code=2).stderr
+
+
+def test_the_pages_of_a_demo_run_in_a_browser(demo_run, radboost, check_page):
+    here = demo_run[0] / "demo"
+    words = ("--exam", here / "new-exams", "--work", here / "work", "--most", 1, "--crops", 1, "--no-sanity")
+    radboost("explain", here / "blend-safe", *words, "--method", "map", "--workers", 1, "--out", here / "explain.html")
+    for name in ("explore.html", "report.html", "explain.html"):
+        check_page(here / name)
 
 
 def what_the_demo_leaves(text, tmp_path, network):
