@@ -98,7 +98,7 @@ def here(words: list[str]) -> list[str]:
         text = re.sub(r" --size \S+", "", text) + " --size 48"
     if command in PARALLEL:
         text += " --workers 1"
-    return [*text.split(), "--overwrite"]
+    return [*text.split(), *(["--overwrite"] if "--out" in words else [])]
 
 
 def outside(folder: Path) -> None:
