@@ -24,6 +24,7 @@ from sklearn.linear_model import LogisticRegression
 
 from radboost.booster.elastic import RATIOS, Sparse, Weighted, elastic_path, pays, strengths_from
 from radboost.booster.learner import best_round, lowest_round, row_loss, to_classes
+from radboost.booster.newton import fit_newton
 from radboost.booster.objective import Loss, Objective
 from radboost.booster.recipe import Recipe
 from radboost.booster.rows import FloatArray, Inner, Matrix, Rows
@@ -281,7 +282,7 @@ def _solve(rows: Rows, loss: Loss, penalty: FloatArray, tolerance: float) -> tup
     x, turn = _turned(rows.x[:, kept].astype(np.float64) * unit.T)
     # Rows are finite and the parameters ours; looking at them anew is a fifth of a small fit.
     with config_context(assume_finite=True, skip_parameter_validation=True):
-        model.fit(x, rows.y, weight / weight.sum())
+        fit_newton(model, x, rows.y, weight / weight.sum())
     found, offset = (model.coef_.T if turn is None else turn @ model.coef_.T) * unit, model.intercept_
     if m == 1:
         coefficients[kept], intercept = found, offset

@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 from sklearn.linear_model import LogisticRegression
 
+from radboost.booster.newton import fit_newton
 from radboost.booster.rows import FloatArray, IntArray
 from radboost.booster.weights.balance import penalised_weights
 from radboost.booster.weights.covariates import Column, Sample, kinds
@@ -251,7 +252,8 @@ def _splits(
 def _fit(x: FloatArray, rows: Sample, strength: float, tolerance: float) -> LogisticRegression:
     model = LogisticRegression(C=1.0 / strength, solver="newton-cholesky", tol=tolerance, max_iter=100)
     # Weights that sum to 1 make the library's sum of losses the mean that strengths refer to.
-    return model.fit(x, rows.y > 0.5, rows.weight / rows.weight.sum())
+    fit_newton(model, x, rows.y > 0.5, rows.weight / rows.weight.sum())
+    return model
 
 
 def _margin(model: LogisticRegression, x: FloatArray) -> FloatArray:
