@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
-from radboost.data.folder import new_folder, read_header, write_header
+from radboost.data.folder import alone_in, new_folder, read_header, write_header
 from radboost.errors import ExistsError, FormatError, UserError
 
 
@@ -52,3 +55,18 @@ def test_headers_say_what_is_wrong(tmp_path):
     (tmp_path / "cohort.json").write_text("{")
     with pytest.raises(FormatError, match="JSON"):
         read_header(tmp_path, "cohort", 1)
+
+
+def test_one_process_at_a_time_works_in_a_folder_and_leaves_it_free(tmp_path):
+    folder = tmp_path / "work"
+    held = "from radboost.data.folder import alone_in; from pathlib import Path; import sys\n"
+    held += "with alone_in(Path(sys.argv[1])): print('in', flush=True); sys.stdin.read()"
+    with subprocess.Popen(
+        [sys.executable, "-c", held, folder], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout.readline() == "in\n"
+        with pytest.raises(UserError, match="another process works there"), alone_in(folder):
+            pass
+        other.kill()
+    with alone_in(folder):
+        assert folder.is_dir()

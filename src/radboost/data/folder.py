@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -10,7 +11,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -21,6 +22,7 @@ from radboost.errors import ExistsError, FormatError, RadboostError, UserError
 
 __all__ = [
     "FORMATS",
+    "alone_in",
     "digest",
     "environment",
     "file_sha256",
@@ -215,3 +217,32 @@ def new_folder(out: Path, kind: str, *, overwrite: bool = False) -> Iterator[Pat
         raise RadboostError("could not be written", where=out, got=error.strerror or str(error)) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Make a folder of unfinished work where there is none, and keep other processes out of it.
+
+    Parameters
+    ----------
+    folder
+        Where only one may work at a time. What a process that was killed left there is free.
+
+    Raises
+    ------
+    UserError
+        Another one works there.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        # Some network file systems know no locks: there it is up to whoever gives the commands.
+        with suppress(OSError):
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                do = "Wait until it has ended, or give another --out"
+                raise UserError("another process works there", where=folder, do=do) from error
+        yield
+    finally:
+        os.close(handle)

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from radboost.data.cohort import Cohort
-from radboost.data.folder import refuse_existing
+from radboost.data.folder import alone_in, refuse_existing
 from radboost.data.progress import Progress, Silent
 from radboost.errors import RadboostError, UserError
 from radboost.extractor.backbone import BackboneConfig, parameter_blocks, weights_sha256
@@ -80,16 +80,18 @@ def train(
     blocks = parameter_blocks(begin_at(config.backbone, chosen[0]).model)
     for stage in config.stages:
         stage.rates(blocks)
-    place = Place(out.with_name(f".{out.name}.training"), cohort, config, examples)
-    progress = Logged(progress, place.folder / LOG)
-    crops = CropFile(place.folder / "crops", cohort, np.unique(examples.crop), config)
-    crops.fill(progress)
-    examples = examples.without(crops.failed)
-    made = [_train_fold(place, examples, crops, fold, progress) for fold in chosen]
-    _refuse_stale(config.backbone, made)
-    result = Result(examples, *_calibrated(examples, made))
-    found = write_training(out, place, result, overwrite=overwrite)
-    shutil.rmtree(place.folder)
+    folder = out.with_name(f".{out.name}.training")
+    with alone_in(folder):
+        place = Place(folder, cohort, config, examples)
+        progress = Logged(progress, place.folder / LOG)
+        crops = CropFile(place.folder / "crops", cohort, np.unique(examples.crop), config)
+        crops.fill(progress)
+        examples = examples.without(crops.failed)
+        made = [_train_fold(place, examples, crops, fold, progress) for fold in chosen]
+        _refuse_stale(config.backbone, made)
+        result = Result(examples, *_calibrated(examples, made))
+        found = write_training(out, place, result, overwrite=overwrite)
+        shutil.rmtree(place.folder)
     return found
 
 
