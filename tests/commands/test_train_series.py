@@ -30,7 +30,9 @@ def place(radboost, tmp_path_factory):
     place = tmp_path_factory.mktemp("spines")
     write_rsna_lumbar(place / "data", LumbarPhantom(studies=4, seed=1, pixels=48))
     write_rsna_lumbar(place / "exams", LumbarPhantom(studies=2, seed=1, pixels=48, first_study=900, test=True))
-    words = ("--task", "rsna-lumbar", "--out", place / "cohort", "--folds", 2, "--workers", 1)
+    # A key of one's own deals the same folds each time: what networks learn from four studies hangs on it.
+    (place / "key").write_text("5e" * 32 + "\n")
+    words = ("--task", "rsna-lumbar", "--key", place / "key", "--out", place / "cohort", "--folds", 2, "--workers", 1)
     radboost("index", place / "data", *words)
     return place
 
@@ -65,9 +67,10 @@ def test_a_store_of_a_training_shows_the_slices_that_it_was_trained_on(radboost,
     # Of one fold alone there is nothing to calibrate by: its predictions are what the network said.
     told = Predictions.read(training / "predictions.parquet").table.pivot(index="unit", columns="class", values="p")
     assert len(told)
-    np.testing.assert_allclose(says.loc[told.index], told, atol=1e-3)
-    # Crops are told apart by much more than that.
-    assert told.std().max() > 0.01
+    missed = np.abs(says.loc[told.index] - told).to_numpy().max()
+    # Half precision; units are told apart by much more than that.
+    assert missed < 1e-3
+    assert told.std().max() > 5 * missed
 
 
 def test_a_network_for_each_condition_makes_one_submission(radboost, place, trained, tmp_path):

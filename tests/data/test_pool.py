@@ -127,9 +127,11 @@ def test_nothing_is_left_behind_when_the_caller_stops_early():
 def test_ctrl_c_in_the_terminal_ends_parent_and_workers(tmp_path):
     script = tmp_path / "run.py"
     script.write_text(
-        "import itertools, sys, time\n"
+        "import itertools, signal, sys, time\n"
         "from radboost.data.pool import Pool\n"
         "if __name__ == '__main__':\n"
+        # Shells start what runs in the background with Ctrl-C ignored.
+        "    signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "    with Pool(2, slot_shape=(3, 4)) as pool:\n"
         "        print(pool._memory.name, flush=True)\n"
         "        with Pool(2) as sleepers:\n"
